@@ -1,78 +1,89 @@
 """What is wrong with an envelope that is not valid: a walk along the tables, mending what tolerant reading takes.
 
-The walk changes the tree. In tolerant mode the mended tree is validated again; otherwise the first finding names the rule.
+The walk changes the tree. In tolerant mode the mended tree is validated again; otherwise the first finding names the
+rule.
 """
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lxml import etree
 
-from iec62746._forms import elements, local, split
-from iec62746._schema import HEADER, LEVEL, PARTS, PAYLOAD, RESULT, SEQUENCES, VERB, M, Place, Sequence
+from iec62746._schema import HEADER, LEVEL, PARTS, PAYLOAD, RESULT, ROOTS, SEQUENCES, VERB, M, Place, Sequence
+from iec62746._tree import elements, line, local, path, split, text
 from iec62746.errors import Rule
 from iec62746.message import NAMESPACE, VERBS, Finding, Kind, Level, Result
 
 EDITION_2 = "http://iec.ch/TC57/2021/schema/message"
+NO_EDITION_2 = "edition 2 of IEC 61968-100 is not compatible and not supported: send edition 1"
 WWW = NAMESPACE.replace("//", "//www.")
+_MOST = 1_000
+
 
 @dataclass(slots=True)
 class Diagnosis:
-    """The findings of one walk, whether all of them could be mended, and what was taken out of the tree."""
+    """The findings of one walk, and what was taken out of the tree.
+
+    `fatal` is the first that could not be mended; `path` and `reply_code` are of that, else of the first.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     fatal: Finding | None = None
+    path: str = ""
     reply_code: str = "1.8"
     vendor: list[bytes] = field(default_factory=list)
-    items: list[bytes] | None = None
+    items: list[bytes] = field(default_factory=list)
 
-    def note(self, rule: Rule, element: etree._Element, reason: str, *, name: str = "", mended: bool = False) -> None:
-        """Record one deviation; the first that is not `mended` is fatal."""
-        finding = Finding(rule=rule, element=name or local(element), line=element.sourceline or 0, reason=reason)
-        self.findings.append(finding)
-        if len(self.findings) == 1:
-            self.reply_code = _reply_code(rule, element)
-        if not mended and self.fatal is None:
+    def note(
+        self,
+        rule: Rule,
+        element: etree._Element,
+        reason: str,
+        *,
+        name: str = "",
+        mended: bool = False,
+        reply_code: str = "1.8",
+    ) -> None:
+        """Record one deviation; the first that is not `mended` is fatal, and so is one too many."""
+        finding = Finding(rule=rule, element=name or local(element), line=line(element), reason=reason)
+        is_fatal = not mended or len(self.findings) == _MOST
+        if is_fatal or not self.findings:
+            self.path, self.reply_code = path(element), reply_code
+        if is_fatal:
             self.fatal = finding
+            raise _Fatal
+        self.findings.append(finding)
+
+
+class _Fatal(Exception):
+    """Nothing after this finding matters: the document is refused."""
+
+
+def missing_code(parent: etree._Element, name: str) -> str:
+    """Return the reply code for a `parent` that lacks the element `name`."""
+    around = (name, *path(parent).split("/")[::-1])
+    return next((_MISSING_IN[one] for one in around if one in _MISSING_IN), "1.8")
 
 
 _MISSING_IN = {"Header": "1.5", "Request": "1.6", "Payload": "1.7"}
 
 
-def _reply_code(rule: Rule, element: etree._Element) -> str:
-    if rule in (Rule.VERB, Rule.VERB_CASE):
-        return "2.9"
-    if rule is Rule.EDITION:
-        return "1.9"
-    if rule is Rule.MISSING_ELEMENT:
-        around = (element, *element.iterancestors())
-        return next((_MISSING_IN[local(one)] for one in around if local(one) in _MISSING_IN), "1.8")
-    return "1.8"
-
-
-PARTS_OF = {
-    Kind.REQUEST: ("Header", "Request", "Payload"),
-    Kind.RESPONSE: ("Header", "Reply", "Payload"),
-    Kind.EVENT: ("Header", "Payload"),
-    Kind.FAULT: ("Reply",),
-}
-_MANDATORY = ("Header", "Reply")
-
-
 def diagnose(envelope: etree._Element, kind: Kind) -> Diagnosis:
     """Walk the generic `envelope`, mend what can be mended, and say what was found."""
     result = Diagnosis()
-    if _is_edition_2(envelope):
-        result.note(Rule.EDITION, envelope, "edition 2 of IEC 61968-100 is not compatible and not supported: send edition 1")
-        return result
-    _mend_www(result, envelope)
-    root = Sequence.of(
-        *(Place(name, name, low=int(name in _MANDATORY)) for name in PARTS_OF[kind])
-    )
-    _walk(result, envelope, root)
-    for part in elements(envelope):
-        if local(part) in PARTS:
-            _walk(result, part, PARTS[local(part)][2])
+    with suppress(_Fatal):
+        _walk_envelope(result, envelope, kind)
     return result
+
+
+def _walk_envelope(result: Diagnosis, envelope: etree._Element, kind: Kind) -> None:
+    if _is_edition_2(envelope):
+        result.note(Rule.EDITION, envelope, NO_EDITION_2, reply_code="1.9")
+    _mend_www(result, envelope)
+    _check_children(result, envelope, ROOTS[kind])
+    for part in elements(envelope):
+        _walk(result, part, PARTS[local(part)][2])
 
 
 def _is_edition_2(envelope: etree._Element) -> bool:
@@ -90,16 +101,21 @@ def _mend_www(result: Diagnosis, envelope: etree._Element) -> None:
 
 def _walk(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
     """Check the children of `parent` against `sequence`, and theirs in turn."""
-    _qualify(result, parent, sequence)
-    _take_strangers(result, parent, sequence)
-    _order(result, parent, sequence)
-    _count(result, parent, sequence)
+    _check_children(result, parent, sequence)
     for child in elements(parent):
         if child.tag in sequence.by_tag:
             _check(result, child, sequence.by_tag[child.tag])
 
 
+def _check_children(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
+    _qualify(result, parent, sequence)
+    _take_strangers(result, parent, sequence)
+    _order(result, parent, sequence)
+    _count(result, parent, sequence)
+
+
 def _qualify(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
+    """Bring unqualified elements into the message namespace; a mandatory one in another namespace is fatal."""
     children = elements(parent)
     tags = {child.tag for child in children}
     for child in children:
@@ -115,19 +131,29 @@ def _qualify(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> N
 
 
 def _take_strangers(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
-    """Take out what the schema has no place for: in Payload it is the payload all the same, elsewhere a vendor's element."""
+    """Take out what the schema has no place for: a vendor's element, but in Payload it is the payload all the same."""
     for child in elements(parent):
-        if child.tag in sequence.by_tag or split(child.tag)[0] not in ("", NAMESPACE) or local(child) in PARTS:
+        name, where = local(child), local(parent)
+        is_foreign = split(child.tag)[0] not in ("", NAMESPACE)
+        if child.tag in sequence.by_tag or (is_foreign and sequence.wildcard.high):
             continue
-        xml = etree.tostring(child, with_tail=False, encoding="UTF-8")
+        if child.tag in _PART_TAGS and parent.tag in _ROOT_TAGS:
+            result.note(Rule.SCHEMA, child, f"{where} has no {name}")
         if sequence is PAYLOAD:
-            result.note(Rule.PAYLOAD_NAMESPACE, child, f"{local(child)} needs a namespace of its own", mended=True)
-            result.items = [*(result.items or []), xml]
+            result.note(Rule.PAYLOAD_NAMESPACE, child, f"{name} needs a namespace of its own", mended=True)
+            result.items.append(_xml(child))
         else:
-            reason = f"{local(child)} is no element of {local(parent)} in the schema"
-            result.note(Rule.VENDOR_ELEMENT, child, reason, mended=True)
-            result.vendor.append(xml)
+            result.note(Rule.VENDOR_ELEMENT, child, f"{name} is no element of {where} in the schema", mended=True)
+            result.vendor.append(_xml(child))
         parent.remove(child)
+
+
+_PART_TAGS = {M + name for name in PARTS}
+_ROOT_TAGS = {M + kind.value for kind in Kind}
+
+
+def _xml(element: etree._Element) -> bytes:
+    return etree.tostring(element, with_tail=False, encoding="UTF-8")
 
 
 def _order(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
@@ -146,35 +172,40 @@ def _order(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> Non
 
 
 def _count(result: Diagnosis, parent: etree._Element, sequence: Sequence) -> None:
-    tags = [child.tag for child in elements(parent)]
+    """Find what stands there too often, or not at all; a missing Noun is taken as an empty one."""
+    counts = Counter(sequence.by_tag.get(child.tag, sequence.wildcard).name for child in elements(parent))
     for index, place in enumerate(sequence.places):
-        if place.name == "*":
-            count = sum(tag not in sequence.by_tag for tag in tags)
-        else:
-            count = tags.count(M + place.name)
+        count, name, where = counts[place.name], place.name, local(parent)
         if count > place.high:
-            result.note(Rule.REPEATED_ELEMENT, parent, f"{local(parent)} has {count} × {place.name}, not one", name=place.name)
+            result.note(Rule.REPEATED_ELEMENT, parent, f"{where} has {count} × {name}, not one", name=name)
         elif count < place.low:
-            is_noun = sequence is HEADER and place.name == "Noun"
-            reason = f"{local(parent)} has no {place.name}"
-            result.note(Rule.MISSING_ELEMENT, parent, reason, name=place.name, mended=is_noun)
-            if is_noun:
-                parent.insert(index, etree.Element(M + "Noun"))
+            is_noun = sequence is HEADER and name == "Noun"
+            code = missing_code(parent, name)
+            result.note(
+                Rule.MISSING_ELEMENT, parent, f"{where} has no {name}", name=name, mended=is_noun, reply_code=code
+            )
+            parent.insert(index, etree.Element(M + name))
 
 
 def _check(result: Diagnosis, child: etree._Element, place: Place) -> None:
     """Check one element's value, or walk on."""
-    text = child.text or ""
+    value = text(child)
     if place.type in SEQUENCES:
         _walk(result, child, SEQUENCES[place.type])
-    elif place.type is VERB and text not in VERBS:
-        is_case = text.strip().lower() in VERBS
+    elif place.type is VERB and value not in VERBS:
+        is_case = value.strip().lower() in VERBS
         rule = Rule.VERB_CASE if is_case else Rule.VERB
-        result.note(rule, child, f"{text!r} is no verb of IEC 61968-100", mended=is_case)
-        child.text = text.strip().lower()
-    elif place.type is RESULT and text not in Result.__members__:
-        is_error = text.strip() == "ERROR"
-        result.note(Rule.RESULT, child, f"{text!r} is no Result: OK, PARTIAL or FAILED", mended=is_error)
-        child.text = "FAILED"
-    elif place.type is LEVEL and text not in Level.__members__:
-        result.note(Rule.VALUE, child, f"{text!r} is no level: {', '.join(Level)}")
+        result.note(rule, child, f"{value!r} is no verb of IEC 61968-100", mended=is_case, reply_code="2.9")
+        _replace(child, value.strip().lower())
+    elif place.type is RESULT and value not in Result.__members__:
+        is_error = value.strip() == "ERROR"
+        result.note(Rule.RESULT, child, f"{value!r} is no Result: OK, PARTIAL or FAILED", mended=is_error)
+        _replace(child, "FAILED")
+    elif place.type is LEVEL and value not in Level.__members__:
+        result.note(Rule.VALUE, child, f"{value!r} is no level: {', '.join(Level)}")
+
+
+def _replace(element: etree._Element, value: str) -> None:
+    """Make `value` the only content of `element`."""
+    del element[:]
+    element.text = value

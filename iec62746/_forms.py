@@ -1,34 +1,20 @@
 """Where the envelope is in a document, and how its typed and SOAP forms become the generic one.
 
-The *envelope element* is the first element with a child Header that has a Verb, or a child Reply that has a Result, whatever its
-name and namespace: a SOAP wrapper falls away by itself.
+The *envelope element* is the first element with a child Header that has a Verb, or a child Reply that has a Result,
+whatever its name and namespace: a SOAP wrapper falls away by itself.
 """
+
+from collections.abc import Container
 
 from lxml import etree
 
 from iec62746._schema import PARTS, M
+from iec62746._tree import elements, local, split, text
 from iec62746.message import NAMESPACE, Kind, TypedForm
 
 _OWN_IN_PAYLOAD = frozenset({"Format", "Compressed", "OperationSet", "ID"})
 _ROOTS = frozenset(kind.value for kind in Kind)
-_BRACE = M[:-1]
 _KEY = {"Header": "Verb", "Reply": "Result"}
-
-
-def split(tag: str) -> tuple[str, str]:
-    """Return the namespace and the local name of `tag`."""
-    namespace, brace, name = tag.rpartition("}")
-    return (namespace[1:], name) if brace else ("", tag)
-
-
-def local(element: etree._Element) -> str:
-    """Return the local name of `element`."""
-    return split(element.tag)[1]
-
-
-def elements(parent: etree._Element) -> list[etree._Element]:
-    """Return the child elements of `parent`, without comments and processing instructions."""
-    return list(parent.iterchildren("*"))
 
 
 def find(root: etree._Element) -> etree._Element | None:
@@ -71,14 +57,18 @@ def to_generic(element: etree._Element) -> tuple[Kind, TypedForm | None]:
 
 def _own_in_payload(payload: etree._Element) -> None:
     for item in elements(payload):
-        if local(item) in _OWN_IN_PAYLOAD:
+        if is_own(item):
             item.tag = M + local(item)
 
 
-def is_foreign_own(item: etree._Element) -> bool:
-    """True for an element of another namespace that becomes Payload's own in the generic form."""
-    namespace, _, name = item.tag.rpartition("}")
-    return name in _OWN_IN_PAYLOAD and namespace != _BRACE
+def is_own(item: etree._Element) -> bool:
+    """True for what is Payload's own element in the generic form, whatever its namespace."""
+    return local(item) in _OWN_IN_PAYLOAD
+
+
+def is_generic(envelope: etree._Element) -> bool:
+    """True for a valid generic envelope that `to_generic` would leave as it is."""
+    return not any(is_own(item) and split(item.tag)[0] != NAMESPACE for item in envelope.iterfind(f"{M}Payload/*"))
 
 
 def _typed(namespace: str, name: str, parts: list[etree._Element]) -> TypedForm | None:
@@ -89,23 +79,23 @@ def _typed(namespace: str, name: str, parts: list[etree._Element]) -> TypedForm 
 
 
 def _kind(name: str, parts: list[etree._Element]) -> Kind:
-    if name in _ROOTS:
-        return Kind(name)
-    names = [local(part) for part in parts]
-    if "Header" not in names:
+    return Kind(name) if name in _ROOTS else kind_of({local(part) for part in parts}, _verb(parts))
+
+
+def kind_of(parts: Container[str], verb: str) -> Kind:
+    """Return the kind of a message whose root does not name it, by its parts and its verb."""
+    if "Header" not in parts:
         return Kind.FAULT
-    if "Reply" in names:
+    if "Reply" in parts:
         return Kind.RESPONSE
-    if "Request" in names or not _verb(parts).endswith("ed"):
-        return Kind.REQUEST
-    return Kind.EVENT
+    return Kind.REQUEST if "Request" in parts or not verb.endswith("ed") else Kind.EVENT
 
 
 def _verb(parts: list[etree._Element]) -> str:
     for part in parts:
         for child in elements(part) if local(part) == "Header" else ():
             if local(child) == "Verb":
-                return (child.text or "").strip()
+                return text(child).strip()
     return ""
 
 

@@ -1,25 +1,32 @@
 """The one XML parser: no DTD, no entities, no network, and every size bounded."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
+from typing import Any, cast
 
 from lxml import etree
 
+from iec62746._tree import line, path
 from iec62746.errors import EnvelopeError, Rule
 from iec62746.limits import Limits
 
 MEMORY_MULTIPLE = 80
 """Octets of memory that reading takes at most, for each octet of `Limits.message`; a test measures it."""
 
-# By its first two octets, with and without a byte order mark.
-_UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+# By its first octets, with and without a byte order mark. XML asks for UTF-8 and UTF-16; UTF-32 begins like the latter.
+_WIDE = {
+    b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"<\0\0\0": "utf-32-le", b"\0\0\0<": "utf-32-be",
+    b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be",
+}  # fmt: skip
 _DECLARATION = re.compile(r"\ufeff?(<\?xml\s[^>]*\?>)?")
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE(.*)", re.DOTALL)
+_SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
 
 @cache
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False)
+    return etree.XMLParser(collect_ids=False, **_SAFE)
 
 
 def parse(data: bytes, limits: Limits) -> etree._Element:
@@ -27,32 +34,60 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     if len(data) > limits.message:
         raise EnvelopeError(Rule.TOO_LONG, f"{len(data)} octets: the limit is {limits.message}", reply_code="3.1")
     if b"\0" in data:
-        data = _from_utf_16(data)
-    if b"!" in data and b"<!DOCTYPE" in data:
+        data = _from_wide(data)
+    if b"<!DOCTYPE" in data:
         _refuse_dtd(data)
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as exc:
-        raise _syntax(exc, data, limits) from None
+        raise _syntax(exc, data) from None
     except ValueError as exc:
         raise EnvelopeError(Rule.NOT_XML, str(exc)) from None
-    # Neither can be over its limit without that many of these octets; most messages are not looked at again.
-    if data.count(b"<") > limits.depth:
-        _check_depth(root, limits.depth)
-    if len(data) > limits.attributes * len(' a=""') and data.count(b"=") > limits.attributes:
-        _check_attributes(root, limits.attributes)
+    _check_limits(root, data, limits)
     return root
 
 
-def _from_utf_16(data: bytes) -> bytes:
-    """Return UTF-16 as UTF-8, without the declaration that says otherwise."""
-    codec = _UTF_16.get(data[:2])
+def skim(chunks: Iterable[bytes]) -> etree._Element:
+    """Return the root of what comes in `chunks`, without its content: nothing of it is kept. Raises as `parse` does."""
+    root: etree._Element | None = None
+    beginning = etree.XMLPullParser(events=("start",), **_SAFE)
+    whole = etree.XMLParser(target=cast(Any, _Nothing()), **_SAFE)
+    try:
+        for chunk in chunks:
+            if root is None:
+                beginning.feed(chunk)
+                root = next((cast(etree._Element, found) for _, found in beginning.read_events()), None)
+            whole.feed(chunk)
+        whole.close()
+    except etree.XMLSyntaxError as exc:
+        raise EnvelopeError(Rule.NOT_XML, exc.msg or "it is not XML", line=exc.lineno or 0) from None
+    if root is None:
+        raise EnvelopeError(Rule.NOT_XML, "it has no element")
+    _refuse_hidden_dtd(root)
+    return root
+
+
+class _Nothing:
+    """A parser's target that keeps nothing."""
+
+    def close(self) -> None:
+        """Return nothing."""
+
+
+def without_declaration(text: str) -> str:
+    """Return `text` without the declaration of an encoding, which text no longer has."""
+    return _DECLARATION.sub("", text, count=1)
+
+
+def _from_wide(data: bytes) -> bytes:
+    """Return UTF-16 or UTF-32 as UTF-8, without the declaration that says otherwise."""
+    codec = _WIDE.get(data[:4]) or _WIDE.get(data[:2])
     if codec is None:
         raise EnvelopeError(Rule.NOT_XML, "it has NUL octets and is no UTF-16: it is not XML")
     try:
-        return _DECLARATION.sub("", data.decode(codec), count=1).encode()
+        return without_declaration(data.decode(codec)).encode()
     except UnicodeError as exc:
-        raise EnvelopeError(Rule.ENCODING, f"it looks like UTF-16 but is not: {exc}") from None
+        raise EnvelopeError(Rule.ENCODING, f"it looks like {codec} but is not: {exc}") from None
 
 
 def _refuse_dtd(data: bytes) -> None:
@@ -69,21 +104,56 @@ def _refuse_dtd(data: bytes) -> None:
     raise EnvelopeError(Rule.DTD, "it has a document type declaration: send it without", line=line)
 
 
+def _refuse_hidden_dtd(root: etree._Element) -> None:
+    # UTF-7 and its like can write <!DOCTYPE in other octets.
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise EnvelopeError(Rule.DTD, "it has a document type declaration: send it without", line=1)
+
+
+def _check_limits(root: etree._Element, data: bytes, limits: Limits) -> None:
+    # Nothing can be over its limit without that many of these octets: most messages are not looked at again.
+    _refuse_hidden_dtd(root)
+    if data.count(b"<") > limits.depth:
+        _check_depth(root, limits.depth)
+    if data.count(b"=") > limits.attributes:
+        _check_attributes(root, limits.attributes)
+        if data.count(b"xmlns") > limits.attributes:
+            _check_namespaces(root, limits.attributes)
+
+
 def _check_depth(root: etree._Element, depth: int) -> None:
-    if _deeper_than(depth)(root):
-        raise EnvelopeError(Rule.TOO_DEEP, f"elements are nested deeper than {depth}", reply_code="3.1")
+    found = cast(list[etree._Element], _first_below(depth)(root))
+    if found:
+        raise _too_deep(depth, line(found[0]), path(found[0]))
 
 
 @cache
-def _deeper_than(depth: int) -> etree.XPath:
-    return etree.XPath(f"boolean({'/*' * (depth + 1)})")
+def _first_below(depth: int) -> etree.XPath:
+    return etree.XPath(f"({'/*' * (depth + 1)})[1]")
 
 
-def _check_attributes(root: etree._Element, attributes: int) -> None:
-    found = next((element for element in root.iter("*") if len(element.attrib) > attributes), None)
+def _too_deep(depth: int, at: int, place: str = "") -> EnvelopeError:
+    reason = f"elements are nested deeper than {depth}"
+    return EnvelopeError(Rule.TOO_DEEP, reason, line=at, path=place, reply_code="3.1")
+
+
+def _check_attributes(root: etree._Element, most: int) -> None:
+    found = next((element for element in root.iter("*") if len(element.attrib) > most), None)
     if found is not None:
-        reason = f"an element has {len(found.attrib)} attributes: the limit is {attributes}"
-        raise EnvelopeError(Rule.ATTRIBUTES, reason, line=found.sourceline or 0, reply_code="3.1")
+        raise _too_many(f"an element has {len(found.attrib)} attributes: the limit is {most}", found)
+
+
+def _check_namespaces(root: etree._Element, most: int) -> None:
+    """Raise for more than `most` namespaces that hold at once: to cut out an element takes time for each of them."""
+    count = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        count += 1 if event == "start-ns" else -1
+        if count > most:
+            raise _too_many(f"more than {most} namespaces are declared in one place", root)
+
+
+def _too_many(reason: str, element: etree._Element) -> EnvelopeError:
+    return EnvelopeError(Rule.ATTRIBUTES, reason, line=line(element), path=path(element), reply_code="3.1")
 
 
 _CODES = etree.ErrorTypes
@@ -97,15 +167,25 @@ _RULES = {
     _CODES.NS_ERR_UNDEFINED_NAMESPACE: Rule.QNAME,
     _CODES.NS_ERR_QNAME: Rule.QNAME,
     _CODES.NS_ERR_COLON: Rule.QNAME,
+    _CODES.NS_ERR_ATTRIBUTE_REDEFINED: Rule.QNAME,
     _CODES.ERR_TAG_NOT_FINISHED: Rule.TRUNCATED,
 }
 
 
-def _syntax(exc: etree.XMLSyntaxError, data: bytes, limits: Limits) -> EnvelopeError:
-    reason = (exc.msg or "it is not XML").rpartition(", line ")[0].strip() or "it is not XML"
-    rule = _RULES.get(exc.code, Rule.NOT_XML)
+def _syntax(exc: etree.XMLSyntaxError, data: bytes) -> EnvelopeError:
+    """Return `exc` under a rule of ours."""
+    at, reason = exc.lineno or 0, (exc.msg or "").rpartition(", line ")[0].strip() or "it is not XML"
     if "Excessive depth" in reason:
-        return EnvelopeError(Rule.TOO_DEEP, f"elements are nested deeper than {limits.depth}", line=exc.lineno or 0, reply_code="3.1")
-    if rule is Rule.NOT_XML and data.lstrip().startswith(b"<") and not data.rstrip().endswith(b">"):
+        return _too_deep(_LIBXML2_DEPTH, at)
+    rule = _RULES.get(_code(exc), Rule.NOT_XML)
+    # An end in the middle of a tag has many codes.
+    if rule is Rule.NOT_XML and data.lstrip()[:1] == b"<" and not data.rstrip().endswith(b">"):
         rule = Rule.TRUNCATED
-    return EnvelopeError(rule, reason, line=exc.lineno or 0)
+    return EnvelopeError(rule, reason, line=at)
+
+
+def _code(exc: etree.XMLSyntaxError) -> int:
+    return int(exc.code)  # type: ignore[attr-defined]  # lxml sets it; the stubs do not know
+
+
+_LIBXML2_DEPTH = 256

@@ -1,7 +1,7 @@
 """The envelope's schema as tables: what stands where, how often, and how it is read and written.
 
-`message.xsd` decides what is valid. These tables say the same to Python: the reader fills values by them, the writer writes by
-them, and the diagnosis of a document that is not valid walks them.
+`message.xsd` decides what is valid. These tables say the same to Python: the reader fills values by them, the writer
+writes by them, and the diagnosis of a document that is not valid walks them.
 """
 
 import re
@@ -16,12 +16,12 @@ from lxml import etree
 
 from iec62746.errors import InvalidMessage
 from iec62746.message import (
-    ID,
     NAMESPACE,
     VERBS,
     Error,
     ErrorObject,
     IDKind,
+    Kind,
     Level,
     Location,
     Name,
@@ -41,6 +41,7 @@ from iec62746.message import (
 
 MANY = 1_000_000_000
 M = f"{{{NAMESPACE}}}"
+XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 ID_ATTRIBUTES = {"idType": "id_type", "idAuthority": "id_authority", "kind": "kind", "objectType": "object_type"}
 
 
@@ -66,9 +67,11 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _search_special = _SPECIAL.search
 _DATE_TIME = re.compile(
-    r"-?([1-9][0-9]{4,}|[0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"[ \t\n\r]*-?([1-9][0-9]{4,}|[0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?|24:00:00(\.0+)?)(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
+    r"[ \t\n\r]*"
 )
+_LAST_YEAR = 2**63 - 1  # libxml2's
 
 
 def escape(text: str) -> str:
@@ -77,7 +80,7 @@ def escape(text: str) -> str:
         return text
     if found := _ILLEGAL.search(text):
         raise InvalidMessage(f"XML cannot carry the character U+{ord(found[0]):04X}: leave it out")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("]]>", "]]&gt;").replace("\r", "&#13;")
 
 
 def escape_attribute(text: str) -> str:
@@ -86,9 +89,10 @@ def escape_attribute(text: str) -> str:
 
 
 def _date_time(text: str) -> str:
-    found = _DATE_TIME.fullmatch(text.strip())
-    if found and found[1] != "0000" and (found[3] <= "28" or _is_day(int(found[1]), int(found[2]), int(found[3]))):
-        return text
+    found = _DATE_TIME.fullmatch(text)
+    if found and found[1] != "0000" and len(found[1]) < 20 and int(found[1]) <= _LAST_YEAR:
+        if found[3] <= "28" or _is_day(int(found[1]), int(found[2]), int(found[3])):
+            return text
     raise InvalidMessage(f"{text!r} is no xs:dateTime: write it like 2026-11-23T08:00:00.000Z")
 
 
@@ -100,6 +104,13 @@ def _is_day(year: int, month: int, day: int) -> bool:
 
 def _boolean(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _integer(value: int) -> str:
+    try:
+        return str(int(value))
+    except ValueError:
+        raise InvalidMessage("Python writes no integer of so many digits: see sys.set_int_max_str_digits") from None
 
 
 def _verb(value: str) -> str:
@@ -120,7 +131,7 @@ def _member(kind: type[Result] | type[Level]) -> Callable[[Any], str]:
 STRING = Simple(str, escape)
 DATE_TIME = Simple(str, _date_time)
 BOOLEAN = Simple(lambda text: text.strip() in ("true", "1"), _boolean)
-INTEGER = Simple(int, lambda value: str(int(value)))
+INTEGER = Simple(int, _integer)
 VERB = Simple(str, _verb)
 RESULT = Simple(Result, _member(Result))
 LEVEL = Simple(Level, _member(Level))
@@ -257,5 +268,17 @@ PARTS: dict[str, tuple[str, type | None, Sequence]] = {
     "Request": ("request", RequestPart, REQUEST),
     "Reply": ("reply", ReplyPart, REPLY),
     "Payload": ("payload", Payload, PAYLOAD),
+}
+_HEADER, _REQUEST, _REPLY, _PAYLOAD = (
+    Place("Header", "", low=1),
+    Place("Request", "request", RequestPart),
+    Place("Reply", "reply", ReplyPart, low=1),
+    Place("Payload", "payload", Payload),
+)
+ROOTS = {
+    Kind.REQUEST: Sequence.of(_HEADER, _REQUEST, _PAYLOAD),
+    Kind.RESPONSE: Sequence.of(_HEADER, _REPLY, _PAYLOAD),
+    Kind.EVENT: Sequence.of(_HEADER, _PAYLOAD),
+    Kind.FAULT: Sequence.of(_REPLY),
 }
 KINDS = {kind.value: kind for kind in IDKind}

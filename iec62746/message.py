@@ -1,7 +1,7 @@
 """One IEC 61968-100 message as a frozen value.
 
-Text is kept as it was on the wire; times too, so that a message can be written again as it was read. Booleans and integers
-are values: they are written in their canonical form.
+Text is kept as it was on the wire; times too, so that a message can be written again as it was read. Booleans and
+integers are values: they are written in their canonical form.
 """
 
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
@@ -209,8 +209,8 @@ class OperationSet:
 class Payload:
     """The Payload part: elements of one kind only, and their format.
 
-    `items` holds each element as XML that stands on its own. Raises `InvalidMessage` for more than one kind: the schema has a
-    choice there.
+    `items` holds each element as XML that stands on its own. Raises `InvalidMessage` for more than one kind: the schema
+    has a choice there.
     """
 
     items: tuple[bytes, ...] = ()
@@ -256,9 +256,9 @@ class Finding:
 class Message:
     """One message: the header's elements flat, then the three parts (61968-100; 62746-3, 5.4).
 
-    `extensions` are the header's elements of other namespaces. `vendor` are elements for which the schema has no place, read in
-    tolerant mode and never written. `findings` say what was read leniently. `is_current` marks a node's current value, got on
-    request rather than when it was published (62746-3, 7).
+    `extensions` are the header's elements of other namespaces. `vendor` are elements for which the schema has no place,
+    read in tolerant mode and never written. `findings` say what was read leniently. `is_current` marks a node's current
+    value, got on request rather than when it was published (62746-3, 7).
     """
 
     kind: Kind
@@ -315,11 +315,14 @@ class Message:
 
 
 def thawed(frozen: type) -> Any:
-    """Return a twin of the `frozen` dataclass that is built four times as fast: set `.__class__` to freeze what it made.
+    """Return a twin of the `frozen` dataclass that is built four times as fast; set `.__class__` to freeze it.
 
     A frozen `__init__` pays a call for each field. The twin has the same slots; it skips `__post_init__`.
     """
-    specs = [(one.name, one.type, field() if one.default is MISSING else field(default=one.default)) for one in fields(frozen)]
+    specs = [
+        (one.name, one.type, field() if one.default is MISSING else field(default=one.default))
+        for one in fields(frozen)
+    ]
     return make_dataclass(f"Thawed{frozen.__name__}", specs, slots=True)
 
 

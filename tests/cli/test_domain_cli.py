@@ -1,4 +1,5 @@
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from typer.testing import CliRunner, Result
 from iec62746.cli.domain import app
 from iec62746.domain import Domain
 
-NORTH = Path(__file__).parents[2] / "examples/north.toml"
+NORTH = Path(str(resources.files("iec62746.demo") / "north.toml"))
 SLOPPY = """\
 [domain]
 name = "north"

@@ -1,4 +1,5 @@
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ roles = ["observer"]
 [parties.ven-3]
 roles = []
 """
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(str(resources.files("iec62746.demo")))
 
 
 def test_a_domain_is_read_as_values() -> None:

@@ -1,6 +1,7 @@
 import json
 import tomllib
 from itertools import product
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ roles = []
 roles = ["trader"]
 """
 VTN = "grid-operator"
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(str(resources.files("iec62746.demo")))
 
 
 @pytest.fixture

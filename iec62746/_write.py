@@ -1,0 +1,189 @@
+"""From a `Message` to text: the values are written along the tables."""
+
+import re
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from lxml import etree
+
+from iec62746 import _forms, _tree
+from iec62746._items import Xml, element
+from iec62746._parser import parse
+from iec62746._schema import (
+    HEADER,
+    ID_ATTRIBUTES,
+    IDENTIFIER,
+    KINDS,
+    MANY,
+    QNAME,
+    ROOTS,
+    SEQUENCES,
+    XML_NAMESPACE,
+    Place,
+    Sequence,
+    escape,
+    escape_attribute,
+    schema,
+)
+from iec62746.errors import EnvelopeError, InvalidMessage
+from iec62746.limits import Limits
+from iec62746.message import ID, NAMESPACE, Kind, Message, Property, TypedForm
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+def message(value: Message) -> str:
+    """Return `value` as a document; raises `InvalidMessage` for what cannot be written."""
+    _check_parts(value)
+    parts = []
+    for place in ROOTS[value.kind].places:
+        if not place.field:
+            parts.append((place.name, _inside(place.name, value, _HEADER)))
+        elif (part := getattr(value, place.field)) is not None:
+            parts.append((place.name, _inside(place.name, part, _WRITERS[place.type])))
+    if value.form:
+        return _typed(value, value.form, parts)
+    body = "".join([f"<{name}>{text}</{name}>" for name, text in parts])
+    return f'{_DECLARATION}<{value.kind} xmlns="{NAMESPACE}">{body}</{value.kind}>'
+
+
+def _check_parts(value: Message) -> None:
+    """Raise `InvalidMessage` for a part that the kind lacks, or that would be lost."""
+    kind = value.kind
+    if value.vendor:
+        raise InvalidMessage("it has vendor elements, which the schema has no place for: replace(message, vendor=())")
+    if (value.reply is None) == (kind is Kind.RESPONSE or kind is Kind.FAULT):
+        raise InvalidMessage(f"a {kind} has {'a' if value.reply is None else 'no'} Reply")
+    if value.request is not None and kind is not Kind.REQUEST:
+        raise InvalidMessage(f"a {kind} has no Request")
+    if kind is Kind.FAULT and value != Message(kind=kind, reply=value.reply, form=value.form):
+        raise InvalidMessage("a FaultMessage has only a Reply: leave out the Header's fields and the Payload")
+
+
+# ---------------------------------------------------------------- the typed form
+
+
+def _typed(value: Message, form: TypedForm, parts: list[tuple[str, str]]) -> str:
+    """Return the document in its typed form: the root and the parts are in the profile's namespace."""
+    _check_form(value, form)
+    text = "".join(inside for _, inside in parts)
+    # What the root declares, a payload keeps if its text seems to use it: take a prefix that none uses.
+    used = set(re.findall(r"(t\d+):", text))
+    prefix = next(name for name in map("t{}".format, count()) if name not in used)
+    body = "".join(f"<{prefix}:{name}>{inside}</{prefix}:{name}>" for name, inside in parts)
+    root = f"{prefix}:{form.name}"
+    declared = f'xmlns:{prefix}="{escape_attribute(form.namespace)}" xmlns="{NAMESPACE}"'
+    return f"{_DECLARATION}<{root} {declared}>{body}</{root}>"
+
+
+def _check_form(value: Message, form: TypedForm) -> None:
+    if form.name in ROOTS or form.namespace in _RESERVED or not _is_tag(f"{{{form.namespace}}}{form.name}"):
+        raise InvalidMessage(f"{form} is no typed form: it needs an XML name and a namespace of its own")
+    names = {place.name for place in ROOTS[value.kind].places if place.low or getattr(value, place.field) is not None}
+    found = _forms.kind_of(names, value.verb)
+    if found is not value.kind:
+        raise InvalidMessage(
+            f"in a typed form the verb tells the kind: {value.verb!r} makes it a {found}, not a {value.kind}"
+        )
+
+
+_RESERVED = ("", NAMESPACE, XML_NAMESPACE, "http://www.w3.org/2000/xmlns/")
+
+
+def _is_tag(tag: str) -> bool:
+    try:
+        etree.Element(tag)
+    except ValueError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- along the tables
+
+_Write = Callable[[Any], str]
+_Writer = tuple[str, _Write, bool, str]
+
+
+def _inside(name: str, value: Any, writers: list[_Writer]) -> str:
+    """Return the content of the element `name`: the fields of `value`, by the table."""
+    out: list[str] = []
+    for field, write, is_many, missing in writers:
+        one = getattr(value, field)
+        if one is None or one == ():
+            if missing:
+                raise InvalidMessage(f"{name} has no {missing}: the schema demands it")
+        elif is_many:
+            out += map(write, one)
+        else:
+            out.append(write(one))
+    return "".join(out)
+
+
+def _writers(sequence: Sequence) -> list[_Writer]:
+    """Return, for each place, its field, how to write it, whether that holds several, and its name if mandatory."""
+    return [(one.field, _write_by(one), one.high == MANY, one.name if one.low else "") for one in sequence.places]
+
+
+def _write_by(place: Place) -> _Write:
+    name, kind = place.name, place.type
+    start, end = f"<{name}>", f"</{name}>"
+    if name == "*":
+        return _item
+    if kind is Property:
+        return _property
+    if kind in SEQUENCES:
+        return lambda value: f"{start}{_inside(name, value, _WRITERS[kind])}{end}"
+    if kind is IDENTIFIER:
+        return lambda value: f"<{name}{_attributes(value)}>{escape(value.value)}{end}"
+    if kind is QNAME:
+        return lambda value: _qname(name, value)
+    write: _Write = kind.write
+    return lambda value: start + write(value) + end
+
+
+def _item(value: bytes) -> str:
+    return (value if type(value) is Xml else element(value)).decode()
+
+
+def _property(one: Property) -> str:
+    value = "" if one.value is None else f"<Value>{escape(one.value)}</Value>"
+    return f"<Property><Name>{escape(one.name)}</Name>{value}</Property>"
+
+
+def _attributes(value: ID) -> str:
+    if value.kind is not None and value.kind not in KINDS:
+        raise InvalidMessage(f"{value.kind!r} is no kind of ID: use one of {', '.join(KINDS)}")
+    pairs = ((name, getattr(value, field)) for name, field in ID_ATTRIBUTES.items())
+    return "".join(f' {name}="{escape_attribute(text)}"' for name, text in pairs if text is not None)
+
+
+def _qname(name: str, value: str) -> str:
+    namespace, local = map(escape_attribute, _tree.split(value))
+    if namespace == NAMESPACE:
+        xml = f"<{name}>{local}</{name}>"
+    elif namespace == XML_NAMESPACE:
+        xml = f"<{name}>xml:{local}</{name}>"
+    elif namespace:
+        xml = f'<{name} xmlns:q="{namespace}">q:{local}</{name}>'
+    else:
+        # Without a prefix it would be a name of the default namespace, which is the message's.
+        xml = f'<m:{name} xmlns:m="{NAMESPACE}" xmlns="">{local}</m:{name}>'
+    if not _is_valid_in_error(xml):
+        raise InvalidMessage(f"{value!r} is no QName: write {{namespace}}name")
+    return xml
+
+
+def _is_valid_in_error(xml: str) -> bool:
+    """True if Error may have `xml` after its code: which letters a QName may have, only libxml2 knows."""
+    error = f"<Reply><Result>OK</Result><Error><code/>{xml}</Error></Reply>"
+    data = f'<FaultMessage xmlns="{NAMESPACE}">{error}</FaultMessage>'.encode()
+    try:
+        root = parse(data, Limits(message=len(data)))
+    except EnvelopeError:
+        return False
+    return schema().validate(root)
+
+
+_HEADER = _writers(HEADER)
+_WRITERS = {cls: _writers(sequence) for cls, sequence in SEQUENCES.items()}

@@ -1,0 +1,41 @@
+"""The root of the command line."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from iec62746._version import __version__
+from iec62746.cli import demo, domain, transport, validate
+
+app = typer.Typer(
+    name="iec62746",
+    help="IEC TS 62746-3: grid operators, aggregators and customers' devices talk by IEC 61968-100 messages.",
+    epilog="Begin with: iec62746 demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(demo.demo)
+app.command()(validate.validate)
+app.add_typer(domain.app, name="domain", help="Look into a communication domain's file.")
+app.add_typer(transport.app, name="transport", help="See which transports are installed.")
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"iec62746 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what was dropped, refused or lost.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

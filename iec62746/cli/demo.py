@@ -1,0 +1,58 @@
+"""`iec62746 demo`."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iec62746.demo import demonstrate, replay
+from iec62746.demo.north import summary
+from iec62746.demo.wire import Wire
+from iec62746.errors import Iec62746Error
+
+
+def demo(
+    url: Annotated[str, typer.Option(help="Where: the URL of a transport.")] = "memory://demo",
+    messages: Annotated[Path | None, typer.Option(help="Send every *.xml of this folder instead, and compare.")] = None,
+    capture: Annotated[Path | None, typer.Option(help="Write every body that is on the wire into this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Run a grid operator with five neighbours through all five messaging patterns, and show what goes where.
+
+    Examples:
+
+      iec62746 demo
+
+      iec62746 demo --capture /tmp/wire
+
+      iec62746 demo --messages my-messages/
+    """
+    wire = Wire(capture, is_json=as_json)
+    try:
+        is_right = asyncio.run(_replay(messages, url, wire, as_json) if messages else _demonstrate(url, wire, as_json))
+    except Iec62746Error as exc:
+        print(f"iec62746 demo: {exc}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    raise typer.Exit(0 if is_right else 1)
+
+
+async def _demonstrate(url: str, wire: Wire, as_json: bool) -> bool:
+    wrong = await demonstrate(url, wire)
+    if not as_json:
+        print(summary(wire, wrong))
+    return not wrong
+
+
+async def _replay(folder: Path, url: str, wire: Wire, as_json: bool) -> bool:
+    if not any(folder.glob("*.xml")):
+        print(f"iec62746 demo: there is no *.xml in {folder}", file=sys.stderr)
+        return False
+    rows = await replay(folder, url, wire)
+    wire.title(f"{len(rows)} messages: sent, received, checked, answered, compared")
+    for row in rows:
+        print(json.dumps(asdict(row)) if as_json else row)
+    return not any(row.differs for row in rows)

@@ -12,7 +12,7 @@ from iec62746._schema import PARTS, M
 from iec62746._tree import elements, local, split, text
 from iec62746.message import NAMESPACE, Kind, TypedForm
 
-_OWN_IN_PAYLOAD = frozenset({"Format", "Compressed", "OperationSet", "ID"})
+OWN_IN_PAYLOAD = frozenset({"Format", "Compressed", "OperationSet", "ID"})
 _ROOTS = frozenset(kind.value for kind in Kind)
 _KEY = {"Header": "Verb", "Reply": "Result"}
 
@@ -63,7 +63,7 @@ def _own_in_payload(payload: etree._Element) -> None:
 
 def is_own(item: etree._Element) -> bool:
     """True for what is Payload's own element in the generic form, whatever its namespace."""
-    return local(item) in _OWN_IN_PAYLOAD
+    return local(item) in OWN_IN_PAYLOAD
 
 
 def is_generic(envelope: etree._Element) -> bool:

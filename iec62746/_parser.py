@@ -11,7 +11,7 @@ from iec62746._tree import line, path
 from iec62746.errors import EnvelopeError, Rule
 from iec62746.limits import Limits
 
-MEMORY_MULTIPLE = 80
+MEMORY_MULTIPLE = 100
 """Octets of memory that reading takes at most, for each octet of `Limits.message`; a test measures it."""
 
 # By its first octets, with and without a byte order mark. XML asks for UTF-8 and UTF-16; UTF-32 begins like the latter.
@@ -20,6 +20,7 @@ _WIDE = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be",
 }  # fmt: skip
 _DECLARATION = re.compile(r"\ufeff?(<\?xml\s[^>]*\?>)?")
+_UTF_8 = tuple(f'<?xml version="1.0" encoding="{name}"?>'.encode() for name in ("UTF-8", "utf-8"))
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE(.*)", re.DOTALL)
 _SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
@@ -33,9 +34,10 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     """Return the root of `data`; raises `EnvelopeError` for what is not XML, not allowed in it, or over a limit."""
     if len(data) > limits.message:
         raise EnvelopeError(Rule.TOO_LONG, f"{len(data)} octets: the limit is {limits.message}", reply_code="3.1")
-    if b"\0" in data:
+    is_utf_8 = data.startswith(_UTF_8)
+    if not is_utf_8 and b"\0" in data:
         data = _from_wide(data)
-    if b"<!DOCTYPE" in data:
+    if b"!" in data and b"<!DOCTYPE" in data:
         _refuse_dtd(data)
     try:
         root = etree.fromstring(data, _parser())
@@ -43,7 +45,14 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
         raise _syntax(exc, data) from None
     except ValueError as exc:
         raise EnvelopeError(Rule.NOT_XML, str(exc)) from None
-    _check_limits(root, data, limits)
+    if not is_utf_8:
+        _refuse_hidden_dtd(root)
+    # Nothing is over its limit without that many of these octets: most messages are not looked at again.
+    if data.count(b"<") > limits.depth:
+        _check_depth(root, limits.depth)
+    if len(data) > limits.attributes * len(' a=""') and data.count(b"=") > limits.attributes:
+        _check_attributes(root, limits.attributes)
+        _check_namespaces(root, limits.attributes)
     return root
 
 
@@ -65,6 +74,23 @@ def skim(chunks: Iterable[bytes]) -> etree._Element:
         raise EnvelopeError(Rule.NOT_XML, "it has no element")
     _refuse_hidden_dtd(root)
     return root
+
+
+def fault_in_stream(data: bytes, schema: etree.XMLSchema) -> Any:
+    """Return the first fault that `schema` finds in `data`, as lxml's log has it, or None."""
+    parser = etree.XMLParser(target=cast(Any, _Nothing()), schema=schema, **_SAFE)
+    for begin in range(0, len(data), _CHUNK):
+        parser.feed(data[begin : begin + _CHUNK])
+        if len(log := cast(Any, parser.feed_error_log)):
+            return log[0]
+    try:
+        parser.close()
+    except etree.XMLSyntaxError:
+        return cast(Any, parser.feed_error_log)[0]
+    return None
+
+
+_CHUNK = 8_192
 
 
 class _Nothing:
@@ -108,17 +134,6 @@ def _refuse_hidden_dtd(root: etree._Element) -> None:
     # UTF-7 and its like can write <!DOCTYPE in other octets.
     if root.getroottree().docinfo.internalDTD is not None:
         raise EnvelopeError(Rule.DTD, "it has a document type declaration: send it without", line=1)
-
-
-def _check_limits(root: etree._Element, data: bytes, limits: Limits) -> None:
-    # Nothing can be over its limit without that many of these octets: most messages are not looked at again.
-    _refuse_hidden_dtd(root)
-    if data.count(b"<") > limits.depth:
-        _check_depth(root, limits.depth)
-    if data.count(b"=") > limits.attributes:
-        _check_attributes(root, limits.attributes)
-        if data.count(b"xmlns") > limits.attributes:
-            _check_namespaces(root, limits.attributes)
 
 
 def _check_depth(root: etree._Element, depth: int) -> None:

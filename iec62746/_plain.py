@@ -13,7 +13,8 @@ from typing import cast
 
 from lxml import etree
 
-from iec62746 import _forms, _read
+from iec62746 import _read
+from iec62746._forms import OWN_IN_PAYLOAD
 from iec62746._items import Xml
 from iec62746._schema import HEADER
 from iec62746.message import NAMESPACE, Kind, Message, Payload, Property, ReplyPart, RequestPart, thawed
@@ -38,8 +39,9 @@ _HEADER = re.compile(
 _PROPERTY = re.compile(f"<Property>{_SPACE}{_text('Name')}{_text('Value')}</Property>{_SPACE}")
 _TAGS_OF_PROPERTY = 6
 _PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*(?:<(?!/\1>|[!?])[^<]*)*</\1>")
-# Its element must look as most do: it declares its default namespace in double quotes.
-_PAYLOAD = re.compile(rf"""{_SPACE}<Payload>{_SPACE}(?=<[^\s<>/!?]+(?: [^\s='"<>]+="[^"<>]*")*? xmlns=")""")
+# Its element is none of Payload's own, and looks as most do: it declares its default namespace in double quotes.
+_OWN = rf"<(?:[^\s<>/:]*:)?(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>]"
+_PAYLOAD = re.compile(rf"""{_SPACE}<Payload>{_SPACE}(?!{_OWN})(?=<[^\s<>/!?]+(?: [^\s='"<>]+="[^"<>]*")*? xmlns=")""")
 _ROOTS = {kind.value: (kind, f"</{kind.value}>") for kind in (Kind.REQUEST, Kind.RESPONSE, Kind.EVENT)}
 _PARTS = {"Reply": ReplyPart, "Request": RequestPart}
 _THAWED, _THAWED_PAYLOAD, _THAWED_PROPERTY = thawed(Message), thawed(Payload), thawed(Property)
@@ -101,7 +103,7 @@ def _payload(root: etree._Element, end_tag: str, text: str, at: int) -> Payload 
     if begin is None or text[end + 10 :].strip() != end_tag or len(root[-1]) != 1:
         return None
     xml = text[begin.end() : end].rstrip()
-    if xml.endswith("]]>") or _forms.is_own(root[-1][0]):
+    if xml.endswith("]]>"):
         return None
     payload = _THAWED_PAYLOAD((Xml(xml.encode()),))
     payload.__class__ = Payload

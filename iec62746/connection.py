@@ -1,12 +1,13 @@
 """Keeps a session alive and pumps it through the exchange (62746-3, 5.1: the connection stays open)."""
 
 import asyncio
+import copy
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Never
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
@@ -14,7 +15,6 @@ from iec62746._ids import session_name
 from iec62746.address import Address, Inbox, Node, Presence
 from iec62746.errors import (
     AuthenticationFailed,
-    Closed,
     Iec62746Error,
     LocalError,
     PermissionDenied,
@@ -33,112 +33,123 @@ log = logging.getLogger(__name__)
 RETRY_FIRST = 0.1
 """Seconds: the upper end of the first random pause before a session is opened again."""
 RETRY_MOST = 10.0
-"""Seconds: the upper end of every later one, doubled each time up to this."""
+"""Seconds: the upper end of every later one, doubled each time up to this; a session that lasted as long starts anew."""
 REANNOUNCE = 1.0
-"""Seconds that pass at least between two announcements made because somebody came."""
+"""Seconds in which at most one announcement is made because somebody came."""
+GOODBYE = 2.0
+"""Seconds that saying goodbye, and then closing the session, may each take."""
 
-_FINAL = (AuthenticationFailed, PermissionDenied, Superseded, LocalError)
-
-
-class Application(Protocol):
-    """What stands on a connection."""
-
-    def output(self, output: Output) -> None:
-        """Take what the exchange put out, but what is to be sent."""
-
-    def connected(self) -> None:
-        """The session is open, subscribed and announced."""
-
-    def lost(self, cause: Iec62746Error, *, is_final: bool) -> None:
-        """The session broke; if `is_final`, it will not come back."""
+FINAL = (AuthenticationFailed, PermissionDenied, Superseded, LocalError)
+"""What trying again cannot heal."""
 
 
 class Connection:
-    """One party's connection to its communication server; opens a new session whenever one is lost."""
+    """One party's connection to its communication server: `run` opens a new session whenever one is lost.
 
-    def __init__(self, exchange: Exchange, transport: Transport, config: Config, nodes: Iterable[str], application: Application) -> None:
+    `connected` is called when a session is open, subscribed and announced; `lost` with what ended it, or ended the
+    connection for good; `output` with each output of the exchange that is not to be sent.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        transport: Transport,
+        config: Config,
+        nodes: Iterable[str],
+        *,
+        connected: Callable[[], None],
+        lost: Callable[[Iec62746Error], None],
+        output: Callable[[Output], None],
+    ) -> None:
         """Prepare to connect `exchange` by `transport`, subscribed to `nodes`."""
-        self._exchange, self._transport, self._config = exchange, transport, config
-        self._nodes, self._application = tuple(nodes), application
+        self._exchange, self._transport, self._config, self._nodes = exchange, transport, config, tuple(nodes)
+        self._tell_connected, self._tell_lost, self._output = connected, lost, output
         self._session: Session | None = None
-        self._lost: asyncio.Future[TransportError] | None = None
+        self._lost: asyncio.Future[Iec62746Error] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._somebody_came = asyncio.Event()
+        self._has_heard_vtn = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
-        self._sends: set[asyncio.Task[None]] = set()
-        self._somebody_came = asyncio.Event()
+        self.trouble: Iec62746Error | None = None
+        """What keeps it from being open."""
         self.final: Iec62746Error | None = None
-        self.is_blocked = False
+        """What ended it for good."""
+        self.is_open = False
+        """True while there is a session that is subscribed and announced."""
 
     # ---------------------------------------------------------------- the life of a session
 
     async def run(self) -> None:
-        """Open sessions, one after another, until cancelled or until it cannot heal: then `final` says why."""
-        try:
-            while True:
-                cause = await self._live()
-                self._end_session(cause)
-                if isinstance(cause, _FINAL):
-                    raise cause
-        except _FINAL as exc:
-            self.final = exc
-            self._application.lost(exc, is_final=True)
-
-    async def _live(self) -> TransportError:
-        """Open a session, and return why it ended."""
-        await self._open()
-        if self._lost is None:
-            raise Closed("closed while it was opened")
-        self._application.connected()
-        heartbeat = asyncio.create_task(self._beat(), name=f"heartbeat {self._config.party}")
-        try:
-            return await self._lost
-        finally:
-            heartbeat.cancel()
-
-    async def _open(self) -> None:
+        """Open sessions, one after another, until cancelled, or until it cannot heal: then `final` says why."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda exc: isinstance(exc, TransportError) and exc.is_retryable),
+            sleep=asyncio.sleep,
+            retry=retry_if_exception(lambda exc: isinstance(exc, TransportError) and not isinstance(exc, FINAL)),
             wait=wait_random_exponential(multiplier=RETRY_FIRST, max=RETRY_MOST),
-            before_sleep=self._tell_retry,
+            before_sleep=self._tell_pause,
         )
-        async for attempt in retrying:
-            with attempt:
-                await self._open_once()
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    await self._live(attempt.retry_state)
+        except FINAL as exc:
+            self.final = self.trouble = exc
+            self._tell_lost(exc)
+        finally:
+            self._disarm()
 
-    def _tell_retry(self, state: RetryCallState) -> None:
-        cause = state.outcome.exception() if state.outcome is not None else None
-        log.warning("%s cannot connect (try %d): %s", self._config.party, state.attempt_number, cause)
+    def _tell_pause(self, state: RetryCallState) -> None:
+        log.warning("%s: no connection (try %d): %s", self._config.party, state.attempt_number, self.trouble)
 
-    async def _open_once(self) -> None:
-        """Open, subscribe and announce within `set_up` seconds (62746-3, 5.1)."""
+    async def _live(self, state: RetryCallState) -> Never:
+        """Live one session, and raise what ended it."""
+        loop = asyncio.get_running_loop()
+        self._lost = loop.create_future()
+        began = loop.time()
+        cause: Iec62746Error = SessionLost("the connection was closed")
+        was_open = False
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                cause = await self._until_lost(self._lost)
+                was_open = self.is_open
+                self._end_tasks()
+        finally:
+            await self._end(cause)
+        if was_open and loop.time() - began > RETRY_MOST:
+            state.attempt_number = 1
+        if was_open and not isinstance(cause, FINAL):
+            self._tell_lost(cause)
+        self.trouble = cause
+        raise cause
+
+    async def _until_lost(self, lost: "asyncio.Future[Iec62746Error]") -> Iec62746Error:
         limit = self._exchange.domain.limits.set_up
         try:
             async with asyncio.timeout(limit):
-                await self._set_up()
+                await self._set_up(_Watch(self, lost))
         except TimeoutError:
-            await self._drop()
-            raise Unreachable(f"not connected, authenticated and subscribed within {limit:g} s (limit set_up)") from None
-        except BaseException:
-            await self._drop()
-            raise
-
-    async def _set_up(self) -> None:
-        exchange, now = self._exchange, time.time()
-        name = session_name()
-        exchange.opened(name, now)
-        self._lost = asyncio.get_running_loop().create_future()
-        config = replace(self._config, session=name, will=exchange.will(now))
-        session = self._session = await self._transport.open(config, _Watch(self, self._lost))
-        for address in self._addresses():
-            await session.subscribe(address, self._deliver)
-        await self._announce(session, State.ONLINE)
+            return Unreachable(f"not connected, authenticated and subscribed within {limit:g} s (limit set_up)")
+        except (TransportError, LocalError) as exc:
+            return exc
+        if lost.done():
+            return lost.result()
+        self.is_open, self.trouble = True, None
+        self._tell_connected()
+        self._later(self._beat())
         self._ask_current()
-        self._arm()
+        return await lost
 
-    def _ask_current(self) -> None:
-        """Ask for what was published before we came, or while the VTN was away (62746-3, 7)."""
-        for send in self._exchange.current_requests(self._nodes, time.time()):
-            self.send_later(send)
+    async def _set_up(self, watch: "_Watch") -> None:
+        """Open, subscribe and announce (62746-3, 5.1)."""
+        name, now = session_name(), time.time()
+        self._exchange.opened(name, now)
+        self._has_heard_vtn = False
+        config = replace(self._config, session=name, will=self._exchange.will(now))
+        self._session = session = await self._transport.open(config, watch)
+        for address in self._addresses():
+            await session.subscribe(address, watch.deliver)
+        await self._announce(session, State.ONLINE)
 
     def _addresses(self) -> list[Address]:
         party, vtn = self._config.party, self._config.vtn
@@ -153,79 +164,100 @@ class Connection:
     async def _beat(self) -> None:
         """Announce at each interval, and soon after somebody came who has not heard us yet (62746-3, 5.5.5)."""
         interval = self._exchange.domain.limits.presence
-        while True:
+        while self._session is not None:
             self._somebody_came.clear()
             try:
                 async with asyncio.timeout(interval):
                     await self._somebody_came.wait()
-                # Together with everybody who comes in the same moment, and not all VENs at once.
+                # One announcement for all who come in the same moment; and not all VENs at once.
                 await asyncio.sleep(REANNOUNCE * (1.0 if self._exchange.is_vtn else random.random()))
             except TimeoutError:
                 pass
-            if self._session is not None:
-                try:
-                    await self._announce(self._session, State.ONLINE)
-                except TransportError as exc:
-                    log.info("%s could not announce itself: %s", self._config.party, exc)
-
-    def _end_session(self, cause: TransportError) -> None:
-        self._session = None
-        self._dispatch(self._exchange.lost(cause))
-        if not isinstance(cause, _FINAL):
-            self._application.lost(cause, is_final=False)
-
-    async def _drop(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.aclose()
-
-    async def aclose(self) -> None:
-        """Say goodbye and close; idempotent."""
-        if self._session is not None:
             try:
-                await self._announce(self._session, State.OFFLINE, "closed")
+                await self._announce(self._session, State.ONLINE)
             except TransportError as exc:
-                log.info("%s could not say goodbye: %s", self._config.party, exc)
-        for task in list(self._sends):
-            task.cancel()
-        self._disarm()
-        await self._drop()
-        self._dispatch(self._exchange.lost(SessionLost("the connection was closed")))
+                log.info("%s could not announce itself: %s", self._config.party, exc)
 
-    @property
-    def is_open(self) -> bool:
-        """True while there is a session."""
-        return self._session is not None
+    async def _end(self, cause: Iec62746Error) -> None:
+        """Close the session, and end what was under way in it: its replies cannot come any more."""
+        self.is_open, self._group = False, None
+        session, self._session = self._session, None
+        self._dispatch(self._exchange.lost(cause if isinstance(cause, TransportError) else SessionLost(str(cause))))
+        if session is not None:
+            try:
+                async with asyncio.timeout(GOODBYE):
+                    await session.aclose()
+            except TimeoutError:
+                log.warning("%s: the session did not close within %g s", self._config.party, GOODBYE)
+
+    def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def say_goodbye(self) -> None:
+        """Announce that we are going, if there is a session."""
+        if self._session is None or not self.is_open:
+            return
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._announce(self._session, State.OFFLINE, "closed")
+        except (TimeoutError, TransportError) as exc:
+            log.info("%s could not say goodbye: %s", self._config.party, exc)
 
     # ---------------------------------------------------------------- what goes out
 
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> None:
         """Send `message`; raises `TransportError`, or what ended the connection for good."""
         if self._session is None:
-            if self.final is not None:
-                raise self.final
-            raise Unreachable("there is no connection: it is being opened again")
+            raise self._absence()
         await self._session.send(to, message)
 
+    def _absence(self) -> Iec62746Error:
+        if self.final is not None:
+            return copy.copy(self.final)
+        return Unreachable(f"there is no connection, it is being opened again: {self.trouble or 'for the first time'}")
+
     def send_later(self, send: Send) -> None:
-        """Send without waiting: the core's own answers."""
-        task = asyncio.create_task(self._send_quietly(send))
-        self._sends.add(task)
-        task.add_done_callback(self._sends.discard)
+        """Send without waiting: the core's own answers. More than the limit `waiting` at once are not sent."""
+        if self._session is None:
+            self._bounce(send, self._absence())
+        elif len(self._tasks) > self._exchange.domain.limits.waiting:
+            log.warning("%s: an answer is not sent: too many are under way", self._config.party)
+        else:
+            self._later(self._send_quietly(send))
 
     async def _send_quietly(self, send: Send) -> None:
         try:
             await self.send(send.to, send.message)
         except Iec62746Error as exc:
-            log.info("%s could not send to %s: %s", self._config.party, send.to, exc)
-            if isinstance(exc, TransportError):
-                self.bounced(send.message.correlation_id, exc)
+            self._bounce(send, exc)
+
+    def _bounce(self, send: Send, cause: Iec62746Error) -> None:
+        log.info("%s could not send to %s: %s", self._config.party, send.to, cause)
+        if isinstance(cause, TransportError):
+            self.bounced(send.message.correlation_id, cause)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` for as long as the session lives."""
+        if self._group is None:
+            work.close()
+            return
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _ask_current(self) -> None:
+        """Ask for what was published before we came, or while the VTN was away (62746-3, 7)."""
+        for send in self._exchange.current_requests(self._nodes, time.time()):
+            self.send_later(send)
+        self._arm()
 
     # ---------------------------------------------------------------- what comes in
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    def receive(self, delivery: Delivery) -> None:
+        """Take one delivery."""
         self._dispatch(self._exchange.receive(delivery, time.time()))
-        if self._timer is None:
+        if self._timer is None or type(delivery.address) is Presence:
             self._arm()
 
     def _dispatch(self, outputs: Iterable[Output]) -> None:
@@ -233,21 +265,28 @@ class Connection:
             if type(output) is Send:
                 self.send_later(output)
             elif type(output) is SessionSuperseded:
-                self._superseded(output.session)
+                self._end_superseded(output.session)
             else:
-                if type(output) is Changed and output.presence.state is State.ONLINE:
-                    self._somebody_came.set()
-                    if output.presence.party == self._config.vtn:
-                        self._ask_current()
-                self._application.output(output)
+                if type(output) is Changed:
+                    self._see(output)
+                self._output(output)
 
-    def _superseded(self, session: str) -> None:
+    def _see(self, changed: Changed) -> None:
+        """Show ourselves to who came; a VTN that came, or came back, is asked for the current values."""
+        presence = changed.presence
+        if presence.state is not State.ONLINE:
+            return
+        self._somebody_came.set()
+        if presence.party == self._config.vtn:
+            # One that was there long before us has been asked when we came.
+            margin = self._exchange.domain.limits.clock_skew * 1000
+            if self._has_heard_vtn or presence.epoch + margin > self._exchange.epoch:
+                self._ask_current()
+            self._has_heard_vtn = True
+
+    def _end_superseded(self, session: str) -> None:
         if self._lost is not None and not self._lost.done():
-            self._lost.set_result(Superseded(f"session {session} of {self._config.party} is newer: this one ends"))
-            if self._session is not None:
-                task = asyncio.create_task(self._session.aclose())
-                self._sends.add(task)
-                task.add_done_callback(self._sends.discard)
+            self._lost.set_result(Superseded(f"a newer session of {self._config.party}, {session}, is live: this one ends"))
 
     def gone(self, party: str) -> None:
         """Take the transport's evidence."""
@@ -264,8 +303,7 @@ class Connection:
         if at < self._timer_at:
             self._disarm()
             self._timer_at = at
-            delay = max(at - time.time(), 0.0)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+            self._timer = asyncio.get_running_loop().call_later(max(at - time.time(), 0.0), self._on_timer)
 
     def _arm(self) -> None:
         at = self._exchange.next()
@@ -284,10 +322,14 @@ class Connection:
 
 
 class _Watch:
-    """The observer of one session: what an earlier one says is not heard any more."""
+    """The core, as one session sees it: what a session says after it was lost is not heard any more."""
 
-    def __init__(self, connection: Connection, lost: "asyncio.Future[TransportError]") -> None:
+    def __init__(self, connection: Connection, lost: "asyncio.Future[Iec62746Error]") -> None:
         self._connection, self._lost = connection, lost
+
+    async def deliver(self, delivery: Delivery) -> None:
+        if not self._lost.done():
+            self._connection.receive(delivery)
 
     def lost(self, cause: TransportError) -> None:
         if not self._lost.done():
@@ -302,6 +344,5 @@ class _Watch:
             self._connection.bounced(correlation_id, cause)
 
     def blocked(self, is_blocked: bool) -> None:
-        self._connection.is_blocked = is_blocked
-
-
+        if not self._lost.done():
+            log.warning("the communication server takes %s", "no more" if is_blocked else "messages again")

@@ -4,11 +4,9 @@
 generic or the typed form; what it writes is valid by `schema/message.xsd`.
 """
 
-import copy
 import re
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
 
 from lxml import etree
 
@@ -17,7 +15,8 @@ from iec62746._compressed import deflate, inflate
 from iec62746._diagnosis import EDITION_2, NO_EDITION_2, Diagnosis, diagnose, missing_code
 from iec62746._items import Xml, element
 from iec62746._parser import parse
-from iec62746._schema import M, schema
+from iec62746._schema import M
+from iec62746._validation import complaint_of, is_valid, within
 from iec62746.errors import EnvelopeError, InvalidMessage, Rule
 from iec62746.limits import Limits
 from iec62746.message import Finding, Kind, Message, Payload
@@ -35,6 +34,9 @@ class Reading(StrEnum):
     TOLERANT = "tolerant"
 
 
+_STRICT = Reading.STRICT
+
+
 def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DEFAULT) -> Message:
     """Return the message in `data`.
 
@@ -42,15 +44,15 @@ def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DE
     `Message.findings`. Raises `EnvelopeError` with rule, line, path and reply code (61968-100, edition 1).
     """
     root = parse(data, limits)
-    if root.tag in _GENERIC and _is_valid(root):
+    if root.tag in _GENERIC and is_valid(root, len(data)):
         message = _plain.message(root, data) or _generic_message(root)
     else:
         message = None
     if message is None:
-        root, message = _other_message(root, reading)
+        root, message = _other_message(root, reading, len(data))
     if message.payload is not None and message.payload.compressed is not None:
         message = _check_compressed(message, message.payload.compressed, limits)
-    if reading == Reading.STRICT:
+    if reading == _STRICT:
         _check_strict(message, root)
     return message
 
@@ -72,7 +74,6 @@ def payload(value: str | bytes | etree._Element | Payload) -> Payload:
 
 # ---------------------------------------------------------------- from the tree to the message
 
-_is_valid = schema().validate
 _GENERIC = {M + kind.value: kind for kind in Kind}
 
 
@@ -90,7 +91,7 @@ def _read_message(envelope: etree._Element, kind: Kind) -> Message:
         raise EnvelopeError(Rule.PAYLOAD_CHOICE, str(exc), line=line, path=path) from None
 
 
-def _other_message(root: etree._Element, reading: str) -> tuple[etree._Element, Message]:
+def _other_message(root: etree._Element, reading: str, size: int) -> tuple[etree._Element, Message]:
     """Return the envelope element and the message of a document that is not plainly generic and valid."""
     envelope = _forms.find(root)
     if envelope is None:
@@ -98,12 +99,12 @@ def _other_message(root: etree._Element, reading: str) -> tuple[etree._Element, 
     name = _tree.local(envelope)
     kind, form = _forms.to_generic(envelope)
     diagnosis = Diagnosis()
-    complaint = _complaint(envelope, name)
+    complaint = complaint_of(envelope, name, size)
     if complaint is not None:
         diagnosis = diagnose(envelope, kind)
         if reading != Reading.TOLERANT or diagnosis.fatal is not None or not diagnosis.findings:
-            raise _under_rule(complaint, diagnosis, _within(envelope, name, diagnosis.path))
-        if (complaint := _complaint(envelope, name)) is not None:
+            raise _under_rule(complaint, diagnosis, within(envelope, name, diagnosis.path))
+        if (complaint := complaint_of(envelope, name, size)) is not None:
             raise complaint
     return envelope, _with_diagnosis(replace(_read_message(envelope, kind), form=form), diagnosis)
 
@@ -150,42 +151,6 @@ def _under_rule(complaint: EnvelopeError, diagnosis: Diagnosis, path: str) -> En
     if found is None:
         return complaint
     return EnvelopeError(found.rule, found.reason, line=found.line, path=path, reply_code=diagnosis.reply_code)
-
-
-_RULES = {
-    "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": Rule.VALUE,
-    "SCHEMAV_CVC_ENUMERATION_VALID": Rule.VALUE,
-    "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1": Rule.ATTRIBUTE,
-    "SCHEMAV_CVC_COMPLEX_TYPE_3_2_2": Rule.ATTRIBUTE,
-}
-
-
-def _complaint(envelope: etree._Element, name: str) -> EnvelopeError | None:
-    """Return the first thing that libxml2 has against `envelope`, whose root was called `name`; None if it is valid."""
-    # What a wrapper declares only for text, such as a QName, goes with it: so it does in the reference verdict.
-    if _is_valid(envelope if envelope.getparent() is None else copy.deepcopy(envelope)):
-        return None
-    log: Any = schema().error_log  # the stubs do not know that it is a sequence
-    entry = log[0]
-    found = _element_at(envelope, entry.line, entry.message)
-    rule = _RULES.get(entry.type_name, Rule.SCHEMA)
-    if rule is Rule.VALUE and found.tag == M + "xpath":
-        rule = Rule.QNAME
-    path = _within(envelope, name, _tree.path(found))
-    return EnvelopeError(rule, entry.message.replace(M, ""), line=entry.line, path=path)
-
-
-def _within(envelope: etree._Element, name: str, path: str) -> str:
-    """Return `path` from the envelope down, under the `name` that it had when it came."""
-    return name + path.removeprefix(_tree.path(envelope))
-
-
-def _element_at(envelope: etree._Element, line: int, complaint: str) -> etree._Element:
-    """Return the element on `line` that `complaint` names, else the first one there, else `envelope`."""
-    there = [element for element in envelope.iter("*") if _tree.line(element) == line]
-    return next(
-        (element for element in there if f"Element '{element.tag}'" in complaint), there[0] if there else envelope
-    )
 
 
 # ---------------------------------------------------------------- strict reading

@@ -1,12 +1,14 @@
-"""What the exchange asks for and reports: frozen values, one for each kind of thing."""
+"""What the exchange asks for and reports: one small value for each kind of thing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from iec62746.address import Address
 from iec62746.errors import Iec62746Error
 from iec62746.message import Message
 from iec62746.transport import Outgoing, ReplyTo
+
+_LONGEST_TEXT = 500
 
 
 class What(StrEnum):
@@ -21,6 +23,7 @@ class What(StrEnum):
     SOURCE_DIFFERS = "source-differs"
     DESTINATION_FILLED = "destination-filled"
     DESTINATION_DIFFERS = "destination-differs"
+    DEADLINE_UNREADABLE = "deadline-unreadable"
     WRONG_KIND = "wrong-kind"
     WRONG_VERB = "wrong-verb"
     UNKNOWN_NOUN = "unknown-noun"
@@ -30,12 +33,15 @@ class What(StrEnum):
     DUPLICATE = "duplicate"
     REUSED_ID = "reused-id"
     REDELIVERED = "redelivered"
+    FORGOTTEN = "forgotten"
     NOT_ALLOWED = "not-allowed"
     TOO_MANY_PENDING = "too-many-pending"
     NO_REPLY_ADDRESS = "no-reply-address"
     LATE_REPLY = "late-reply"
     WRONG_REPLIER = "wrong-replier"
     OUTDATED = "outdated"
+    ANSWERED = "answered"
+    UNANSWERABLE = "unanswerable"
     BUSY = "busy"
     NO_HANDLER = "no-handler"
     HANDLER_FAILED = "handler-failed"
@@ -59,10 +65,15 @@ class Ticket:
 
     message: Message
     sender: str
+    address: Address
+    arrived: float
     deadline: float
+    """When it stops being deliverable: never later than real_time and the clock skew after it arrived."""
     reply_to: ReplyTo | None = None
     correlation_id: str = ""
     key: tuple[str, str] | None = None
+    waiting: list[tuple[ReplyTo, str]] = field(default_factory=list)
+    """Where duplicates wait for the answer, with their correlation ids; at most eight."""
     is_open: bool = True
     is_counted: bool = False
 
@@ -70,6 +81,18 @@ class Ticket:
     def is_request(self) -> bool:
         """True if it is to be answered."""
         return self.reply_to is not None
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """One request of ours: whom we asked what, and when; `node` if the core itself asks for its current value."""
+
+    to: str
+    verb: str
+    noun: str
+    at: float
+    node: str = ""
+    bucket: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,7 @@ class Completed:
 
     key: str
     reply: Message
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +125,7 @@ class Failed:
 
     key: str
     error: Iec62746Error
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +133,13 @@ class SessionSuperseded:
     """A newer session of our own party is live: end this one, and do not come back."""
 
     session: str
+
+
+def cut(text: str) -> str:
+    """Return `text`, or its beginning: what a peer wrote may be long, what we say of it need not be."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
+def quoted(text: str | None) -> str:
+    """Return `text` in quotes, cut."""
+    return repr(text if text is None else cut(text))

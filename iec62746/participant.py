@@ -1,14 +1,14 @@
 """One party in one domain: handlers in, requests and events out. VTN and VEN are thin façades over it (62746-3, 3.1.17)."""
 
 import asyncio
-import inspect
+import copy
 import logging
 import signal
 import ssl
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from lxml import etree
 
+from iec62746._handlers import Handlers, Listener, Threads, cancelled, is_coroutine_function
 from iec62746._ids import message_id
 from iec62746.address import Inbox
 from iec62746.connection import Connection
@@ -28,18 +29,20 @@ from iec62746.errors import (
     InvalidMessage,
     LocalError,
     MissingCapability,
+    NoReply,
     Refused,
     RequestFailed,
-    TransportError,
+    SessionLost,
     Unreachable,
 )
 from iec62746.exchange import Exchange, Output
 from iec62746.message import ID, REQUEST_VERBS, Kind, Message, Option, Payload, RequestPart, Result
 from iec62746.outputs import Completed, Execute, Failed, Notice, Send, Ticket, What
 from iec62746.plugins import transport as find_transport
+from iec62746.plugins import without_password
 from iec62746.reply import Reply
 from iec62746.roster import Changed, PartyConflict, PartyPresence
-from iec62746.transport import Config, Outgoing, Transport, lacks
+from iec62746.transport import Config, Transport, lacks
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,9 @@ Answer = Reply | Message | PayloadLike | None
 RequestHandler = Callable[[Message], Awaitable[Answer] | Answer]
 EventHandler = Callable[[Message], Awaitable[None] | None]
 R = TypeVar("R", bound=Callable[..., Any])
+
+# The task of the handler or listener that runs us, in whatever task it started itself.
+_AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,8 @@ class _EventRoute:
 class Participant:
     """A party of a domain: register handlers, then `async with` it, or `run()` it.
 
-    `domain` is a `Domain` or the path of its file; `urls` one URL or several for fail-over; `password` and `tls` are for the
-    transport. Raises `DomainError`, `UnknownTransport`, and `MissingCapability` listing what the transport lacks for the domain.
+    `domain` is a `Domain` or the path of its file; `urls` one URL or several for fail-over; `password` and `tls` are for
+    the transport. Raises `DomainError`, `UnknownTransport`, and `MissingCapability` listing what the transport lacks.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class Participant:
         self.domain = domain if isinstance(domain, Domain) else Domain.load(domain)
         self.party = party
         all_urls = (urls,) if isinstance(urls, str) else tuple(urls)
+        if not all_urls:
+            raise InvalidAddress("there is no URL: give one, or several for fail-over")
         self._transport = transport or find_transport(all_urls[0])
         self._refuse_lacks(all_urls)
         self._config = Config(
@@ -93,35 +101,40 @@ class Participant:
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id)
         self._requests: dict[tuple[str, str], RequestHandler] = {}
         self._events: list[_EventRoute] = []
-        self._listeners: dict[type, list[Callable[..., Any]]] = {Changed: [], Notice: [], PartyConflict: []}
-        self._on_connected: list[Callable[[], Any]] = []
-        self._on_lost: list[Callable[[Iec62746Error], Any]] = []
-        self._answers: dict[str, asyncio.Future[Message]] = {}
-        self._waiting: deque[Ticket] = deque()
-        self._running: set[asyncio.Task[None]] = set()
-        self._is_draining = False
+        self._listeners: dict[type | str, list[Listener]] = {
+            key: [] for key in (Changed, Notice, PartyConflict, "connected", "lost")
+        }
+        self._answers: dict[str, asyncio.Future[Message | Iec62746Error]] = {}
+        self._ok: dict[str, Message] = {}
+        self._threads = Threads(self.domain.limits.handlers, party)
+        self._handlers: Handlers | None = None
         self._connection: Connection | None = None
         self._life: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._spared: set[asyncio.Task[Any]] = set()
 
     def _refuse_lacks(self, urls: tuple[str, ...]) -> None:
         for url in urls:
-            missing = lacks(self._transport.capabilities(url), self.domain.transport)
-            if missing:
-                profile = self.domain.transport
-                raise MissingCapability(f"domain {self.domain.name} demands {profile}; {url} lacks: {'; '.join(missing)}")
+            if missing := lacks(self._transport.capabilities(url), self.domain.transport):
+                raise MissingCapability(
+                    f"domain {self.domain.name} demands {self.domain.transport}; {without_password(url)} lacks: "
+                    f"{'; '.join(missing)}"
+                )
 
     # ---------------------------------------------------------------- handlers
 
     def on_request(self, verb: str, noun: str) -> Callable[[R], R]:
-        """Register the handler of requests `verb` `noun`: it returns None for OK, a payload, or a `Reply`; raises `Refused`."""
+        """Register the handler of requests `verb` `noun`: it returns None for OK, a payload, or a `Reply`; raises `Refused`.
+
+        One that is not a coroutine function runs in a thread. It has `handling` seconds, then the reply is 4.1.
+        """
         if verb not in REQUEST_VERBS:
             raise InvalidMessage(f"{verb!r} is no verb of a request: use one of {', '.join(sorted(REQUEST_VERBS))}")
-        if (verb, noun) in self._requests:
-            raise LocalError(f"{verb} {noun} has a handler already: there is one for each verb and noun")
 
         def register(handler: R) -> R:
+            if (verb, noun) in self._requests:
+                raise LocalError(f"{verb} {noun} has a handler already: there is one for each verb and noun")
             self._requests[verb, noun] = handler
             return handler
 
@@ -130,11 +143,13 @@ class Participant:
     def on_event(self, *, noun: str | None = None, node: str | None = None) -> Callable[[R], R]:
         """Register a handler of events: of one `noun`, on the nodes that the pattern `node` fits, or of all.
 
-        Raises `InvalidAddress` if we may subscribe to none of those nodes.
+        Raises `InvalidAddress` if we may subscribe to none of those nodes, `LocalError` once it is open.
         """
         nodes = self._subscribable(noun, node)
 
         def register(handler: R) -> R:
+            if self._connection is not None and nodes is not None:
+                raise LocalError(f"{self.party} is open and has subscribed: register handlers of events before")
             self._events.append(_EventRoute(noun, nodes, handler))
             return handler
 
@@ -154,29 +169,28 @@ class Participant:
         return frozenset(nodes)
 
     def on_presence(self, handler: R) -> R:
-        """Register a handler of changes of presence: it gets a `PartyPresence`."""
-        self._listeners[Changed].append(handler)
-        return handler
+        """Register a listener to changes of presence: it gets a `PartyPresence`."""
+        return self._listen(Changed, handler)
 
     def on_notice(self, handler: R) -> R:
-        """Register a handler of notices: what was dropped, refused, mended or is worth knowing."""
-        self._listeners[Notice].append(handler)
-        return handler
+        """Register a listener to notices: what was dropped, refused, mended or is worth knowing."""
+        return self._listen(Notice, handler)
 
     def on_conflict(self, handler: R) -> R:
-        """Register a handler of `PartyConflict`: two sessions of one party are live."""
-        self._listeners[PartyConflict].append(handler)
-        return handler
+        """Register a listener to `PartyConflict`: two sessions of one party are live."""
+        return self._listen(PartyConflict, handler)
 
     def on_connected(self, handler: R) -> R:
-        """Register a handler without arguments: connected, again too."""
-        self._on_connected.append(handler)
-        return handler
+        """Register a listener without arguments: connected, again too."""
+        return self._listen("connected", handler)
 
     def on_lost(self, handler: R) -> R:
-        """Register a handler of the error that ended the connection; it is opened again unless `closed` says otherwise."""
-        self._on_lost.append(handler)
-        return handler
+        """Register a listener to the error that ended the connection; it is opened again unless `closed` says otherwise."""
+        return self._listen("lost", handler)
+
+    def _listen(self, what: type | str, function: R) -> R:
+        self._listeners[what].append(Listener(function, self.domain.limits.waiting))
+        return function
 
     @property
     def presence(self) -> Mapping[str, PartyPresence]:
@@ -185,24 +199,10 @@ class Participant:
 
     @property
     def is_connected(self) -> bool:
-        """True while there is a session."""
+        """True while there is a session that is subscribed and announced."""
         return self._connection is not None and self._connection.is_open
 
     # ---------------------------------------------------------------- requests and events out
-
-    async def _request(self, template: Message, to: str, timeout: float | None) -> Message:
-        connection = self._open_connection()
-        now = time.time()
-        outgoing = self._exchange.request(template, to, now, timeout)
-        key = outgoing.correlation_id
-        answer = self._answers[key] = asyncio.get_running_loop().create_future()
-        connection.wake_at(now + (timeout or self.domain.limits.real_time))
-        try:
-            await connection.send(Inbox(to), outgoing)
-            return await answer
-        finally:
-            del self._answers[key]
-            self._exchange.abandon(key)
 
     async def request_message(self, template: Message, *, to: str | None = None, timeout: float | None = None) -> Message:
         """Send `template` as a request and return the whole answer; the header's ids, Source, Destination, Deadline are ours.
@@ -213,8 +213,32 @@ class Participant:
 
     async def publish_message(self, template: Message, *, node: str | None = None) -> None:
         """Send `template` as an event; otherwise as `publish`."""
+        connection = self._open_connection()
         send = self._exchange.publish(template, node, time.time())
-        await self._open_connection().send(send.to, send.message)
+        await connection.send(send.to, send.message)
+
+    async def _request(self, template: Message, to: str, timeout: float | None) -> Message:
+        real_time = self.domain.limits.real_time
+        patience = real_time if timeout is None else timeout
+        if not patience > 0:
+            raise InvalidMessage(f"timeout is {timeout!r}: give seconds above 0, or None for {real_time:g} (limit real_time)")
+        connection, now = self._open_connection(), time.time()
+        outgoing = self._exchange.request(template, to, now, patience)
+        key = outgoing.correlation_id
+        answer = self._answers[key] = asyncio.get_running_loop().create_future()
+        connection.wake_at(now + patience)
+        try:
+            if patience < real_time:
+                await _send_within(patience, connection, Inbox(to), outgoing)
+            else:
+                await connection.send(Inbox(to), outgoing)
+            result = await answer
+        finally:
+            del self._answers[key]
+            self._exchange.abandon(key)
+        if isinstance(result, Message):
+            return result
+        raise copy.copy(result) from result.__cause__  # one error may end many requests, each with its own traceback
 
     async def _ask(
         self,
@@ -241,7 +265,7 @@ class Participant:
 
     def _open_connection(self) -> Connection:
         if self._connection is None:
-            raise Closed(f"{self.party} is not connected: use `async with`, or call from a handler while it runs")
+            raise Closed(f"{self.party} is not open: use `async with`, or call it while it runs")
         return self._connection
 
     # ---------------------------------------------------------------- life
@@ -249,26 +273,38 @@ class Participant:
     async def __aenter__(self) -> Self:
         """Connect; raises what cannot heal, and `Unreachable` after `set_up` seconds without a connection."""
         if self._life is not None:
-            raise Closed(f"{self.party} is open already")
-        nodes = sorted({node for route in self._events for node in route.nodes or ()})
-        self._is_draining = False
-        self._first = asyncio.get_running_loop().create_future()
-        self._connection = Connection(self._exchange, self._transport, self._config, nodes, self)
-        self._life = asyncio.create_task(self._connection.run(), name=f"connection {self.party}")
+            raise Closed(f"{self.party} is open already, or still closing: wait for `aclose`")
+        loop = asyncio.get_running_loop()
+        self._first = first = loop.create_future()
+        self._handlers = Handlers(self.domain.limits, self._work_for, self._refuse)
+        self._connection = connection = self._new_connection()
+        self._life = loop.create_task(connection.run(), name=f"connection of {self.party}")
+        self._life.add_done_callback(self._on_life_ended)
         limit = self.domain.limits.set_up
         try:
             async with asyncio.timeout(limit):
-                await asyncio.shield(self._first)
+                await first
         except TimeoutError:
             await self.aclose()
-            raise Unreachable(f"not connected within {limit:g} s (limit set_up): {self._connection_trouble()}") from None
+            where = ", ".join(map(without_password, self._config.urls))
+            trouble = connection.trouble or "no answer"
+            raise Unreachable(f"not connected within {limit:g} s (limit set_up) to {where}: {trouble}") from connection.trouble
         except BaseException:
             await self.aclose()
             raise
         return self
 
-    def _connection_trouble(self) -> str:
-        return f"is the communication server at {', '.join(map(_host, self._config.urls))} running?"
+    def _new_connection(self) -> Connection:
+        nodes = sorted({node for route in self._events for node in route.nodes or ()})
+        return Connection(
+            self._exchange,
+            self._transport,
+            self._config,
+            nodes,
+            connected=self._on_connected,
+            lost=self._on_lost,
+            output=self._on_output,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -277,185 +313,219 @@ class Participant:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Finish the handlers that run, say goodbye and close; idempotent. Takes at most `handling` seconds."""
-        if self._life is None or self._connection is None:
+        """Finish the handlers that run, say goodbye and close; idempotent, from anywhere. Takes about `handling` s at most.
+
+        Requests that come meanwhile are answered 5.1. Called from within a handler or listener, it does not wait for that one.
+        """
+        if self._life is None or self._handlers is None:
             return
-        self._is_draining = True
-        while self._waiting:
-            self._refuse(self._waiting.popleft(), What.BUSY, "5.1", "closing")
-        if self._running:
-            await asyncio.wait(self._running, timeout=self.domain.limits.handling)
-        for task in self._running:
-            task.cancel()
-        life, self._life = self._life, None
-        connection, self._connection = self._connection, None
-        await connection.aclose()
-        life.cancel()
-        await asyncio.wait([life])
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+        at_work = _AT_WORK.get() or asyncio.current_task()
+        if at_work is not None:
+            self._spared.add(at_work)
+        self._handlers.look_again()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(self._handlers, self._life), name=f"closing {self.party}")
+        # Whoever waits may be cancelled; what was begun is ended all the same.
+        await asyncio.shield(self._closing)
+
+    async def _close(self, handlers: Handlers, life: "asyncio.Task[None]") -> None:
+        connection = self._open_connection()
+        try:
+            await handlers.drain(self._spared)
+            await connection.say_goodbye()
+        finally:
+            listeners = {task for some in self._listeners.values() for one in some for task in one.stop()}
+            self._connection = None
+            await asyncio.gather(
+                cancelled({life}, "the connection"),
+                handlers.aclose(self._spared),
+                cancelled(listeners - self._spared, "a listener"),
+            )
+            self._threads.close()
+            self._spared.clear()
+            self._life = self._handlers = self._closing = None
 
     async def closed(self) -> None:
-        """Wait until the connection has ended for good; raises why."""
-        if self._life is not None:
-            await asyncio.wait([self._life])
-        if self._connection is not None and self._connection.final is not None:
-            raise self._connection.final
+        """Wait until the connection has ended for good; raises why, unless we closed it."""
+        life, connection = self._life, self._connection
+        if life is None or connection is None:
+            return
+        await asyncio.wait([life])
+        if connection.final is not None:
+            raise copy.copy(connection.final) from connection.final.__cause__
 
     def run(self) -> None:
         """Connect and serve until interrupted (SIGINT, SIGTERM), or until it cannot go on: then raises why."""
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        interrupts: list[int] = []
+
+        def interrupt(number: int) -> None:
+            interrupts.append(number)
+            if task is not None:
+                task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel if task is not None else lambda: None)
+            with suppress(NotImplementedError, RuntimeError):  # Windows; another thread than the main one
+                loop.add_signal_handler(number, interrupt, number)
         try:
             async with self:
                 await self.closed()
         except asyncio.CancelledError:
-            log.info("%s was stopped", self.party)
+            if not interrupts:
+                raise
+            log.info("%s was stopped by %s", self.party, signal.Signals(interrupts[0]).name)
 
     # ---------------------------------------------------------------- what the connection tells
 
-    def connected(self) -> None:
-        """Tell that there is a session."""
+    def _on_connected(self) -> None:
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
-        for listener in self._on_connected:
-            self._start(_call(listener))
+        self._tell("connected")
 
-    def lost(self, cause: Iec62746Error, *, is_final: bool) -> None:
-        """Tell that the session ended."""
-        if is_final and self._first is not None and not self._first.done():
-            self._first.set_exception(cause)
-        for listener in self._on_lost:
-            self._start(_call(listener, cause))
+    def _on_lost(self, cause: Iec62746Error) -> None:
+        self._tell("lost", cause)
 
-    def output(self, output: Output) -> None:
-        """Take one output of the exchange."""
+    def _on_life_ended(self, life: "asyncio.Task[None]") -> None:
+        """Say why there is no connection any more, to who waits for the first."""
+        connection = self._connection
+        if life.cancelled() or connection is None:
+            return
+        if (error := life.exception()) is not None:
+            name = type(self._transport).__name__
+            log.error("%s: the connection by %s broke down: please report this", self.party, name, exc_info=error)
+            connection.final = SessionLost(f"the connection by {name} broke down: {type(error).__name__}: {error}")
+            connection.final.__cause__ = error
+            self._on_lost(connection.final)
+        if self._first is not None and not self._first.done() and connection.final is not None:
+            self._first.set_exception(connection.final)
+
+    def _on_output(self, output: Output) -> None:
         if type(output) is Execute:
-            self._take(output.ticket)
+            if self._handlers is not None:
+                self._handlers.take(output.ticket)
         elif type(output) is Completed:
             self._settle(output.key, output.reply)
         elif type(output) is Failed:
             self._settle(output.key, output.error)
-        else:
-            self._tell(output)
-
-    def _tell(self, output: Any) -> None:
-        if type(output) is Notice:
+        elif type(output) is Notice:
             log.info("%s: %s: %s: %s", self.party, output.party, output.what.value, output.detail)
-        argument = output.presence if type(output) is Changed else output
-        for listener in self._listeners[type(output)]:
-            self._start(_call(listener, argument))
+            self._tell(Notice, output)
+        else:
+            self._tell(type(output), output.presence if type(output) is Changed else output)
 
     def _settle(self, key: str, result: Message | Iec62746Error) -> None:
         answer = self._answers.get(key)
-        if answer is None or answer.done():
-            return
-        if isinstance(result, Message):
+        if answer is not None and not answer.done():
             answer.set_result(result)
-        else:
-            answer.set_exception(result)
 
-    # ---------------------------------------------------------------- handlers at work: bounded in number and time
+    def _tell(self, what: type | str, *arguments: Any) -> None:
+        for listener in self._listeners[what]:
+            listener.tell(*arguments)
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._ended)
+    # ---------------------------------------------------------------- handlers at work
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("%s: a handler failed", self.party, exc_info=task.exception())
-        while self._waiting and len(self._running) < self.domain.limits.handlers:
-            self._execute(self._waiting.popleft())
-
-    def _take(self, ticket: Ticket) -> None:
-        if self._is_draining:
-            self._refuse(ticket, What.BUSY, "5.1", "closing")
-        elif len(self._running) < self.domain.limits.handlers:
-            self._execute(ticket)
-        elif len(self._waiting) < self.domain.limits.waiting:
-            self._waiting.append(ticket)
-        else:
-            self._refuse(ticket, What.BUSY, "5.1", f"{self.domain.limits.waiting} messages wait for a handler")
-
-    def _execute(self, ticket: Ticket) -> None:
-        """Start the handlers of one message, if it may still be delivered (62746-3, 5.1)."""
+    def _work_for(self, ticket: Ticket) -> "Any":
+        """Return the work of the handlers for one message, if it may still be delivered (62746-3, 5.1)."""
         message = ticket.message
         if self._exchange.is_expired(ticket, time.time()):
             self._refuse(ticket, What.EXPIRED, "4.1", "its Deadline passed while it waited for a handler")
         elif ticket.is_request:
             handler = self._requests.get((message.verb, message.noun))
-            if handler is None:
-                self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
-            else:
-                self._start(self._handle_request(handler, ticket))
+            if handler is not None:
+                return self._handle_request(handler, ticket)
+            self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
         else:
-            routes = [route for route in self._events if _fits(route, message)]
-            if not routes:
-                self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
-            for route in routes:
-                self._start(self._handle_event(route.handler, ticket))
+            handlers = [route.handler for route in self._events if _fits(route, message)]
+            if handlers:
+                return self._handle_event(handlers, ticket)
+            self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
+        return None
 
     async def _handle_request(self, handler: RequestHandler, ticket: Ticket) -> None:
         message = ticket.message
         try:
-            template = _answer(message.noun, await self._call_in_time(handler, message))
+            template = self._answer(message.noun, await self._call(handler, message))
             outputs = self._exchange.answer(ticket, template, time.time())
         except Refused as exc:
-            outputs = self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
-        except TimeoutError:
-            limit = f"the handler took longer than {self.domain.limits.handling:g} s"
-            outputs = self._refused(ticket, What.HANDLER_TOO_SLOW, "4.1", limit)
-        except Exception as exc:  # noqa: BLE001  # a user's handler may raise anything: its caller gets an answer all the same
-            log.error("%s: the handler of %s %s failed", self.party, message.verb, message.noun, exc_info=exc)
-            outputs = self._refused(ticket, What.HANDLER_FAILED, "5.3", f"the handler failed: {type(exc).__name__}")
-        except asyncio.CancelledError:
-            self._refuse(ticket, What.BUSY, "5.1", "closing")
-            raise
-        await self._send_all(outputs)
-
-    async def _handle_event(self, handler: EventHandler, ticket: Ticket) -> None:
-        message = ticket.message
-        try:
-            await self._call_in_time(handler, message)
-        except TimeoutError:
-            limit = f"the handler of {message.noun} took longer than {self.domain.limits.handling:g} s"
-            self._tell(Notice(What.HANDLER_TOO_SLOW, ticket.sender, limit))
-        except Exception as exc:  # noqa: BLE001  # a user's handler may raise anything
-            log.error("%s: the handler of events %s failed", self.party, message.noun, exc_info=exc)
-            self._tell(Notice(What.HANDLER_FAILED, ticket.sender, f"{message.noun}: {type(exc).__name__}"))
-
-    async def _call_in_time(self, handler: Callable[[Message], Any], message: Message) -> Any:
-        async with asyncio.timeout(self.domain.limits.handling):
-            if inspect.iscoroutinefunction(handler):
-                return await handler(message)
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self.domain.limits.handlers, f"handlers {self.party}")
-            return await asyncio.get_running_loop().run_in_executor(self._threads, handler, message)
-
-    async def _send_all(self, outputs: Iterable[Output]) -> None:
+            outputs = self._refused_by_handler(ticket, exc)
+        except asyncio.CancelledError as exc:
+            if _is_cancelled():
+                raise
+            outputs = self._failed(ticket, exc)
+        except Exception as exc:
+            outputs = self._failed(ticket, exc)
         for output in outputs:
             if type(output) is Send and self._connection is not None:
-                try:
-                    await self._connection.send(output.to, output.message)
-                except Iec62746Error as exc:
-                    self._tell(Notice(What.UNANSWERED, self.party, f"the answer could not be sent: {exc}"))
+                await self._send_answer(output, ticket)
+
+    async def _call(self, handler: Callable[[Message], Any], message: Message) -> Any:
+        _AT_WORK.set(asyncio.current_task())
+        if is_coroutine_function(handler):
+            return await handler(message)
+        return await self._threads.run(handler, message)
+
+    def _answer(self, noun: str, given: Any) -> Message:
+        """Return what a handler gave as a message; raises `InvalidMessage` if it is nothing that can be one."""
+        if given is None:
+            ok = self._ok.get(noun)
+            if ok is None:
+                ok = self._ok[noun] = Reply().to_message(noun)
+            return ok
+        if isinstance(given, Reply):
+            return given.to_message(noun)
+        if isinstance(given, Message):
+            is_reply = given.kind is Kind.FAULT or given.kind is Kind.RESPONSE and given.verb == "reply"
+            if not is_reply and (given.kind is not Kind.RESPONSE or self.domain.reading != "tolerant"):
+                raise InvalidMessage(f"a handler answers by a ResponseMessage, not by {given.verb} in a {given.kind}")
+            return given
+        if isinstance(given, Payload | str | bytes | etree._Element):
+            return Reply(payload=payload(given)).to_message(noun)
+        raise InvalidMessage(f"a handler returns None, a payload or a Reply, not {type(given).__name__}")
+
+    def _refused_by_handler(self, ticket: Ticket, exc: Refused) -> list[Output]:
+        try:
+            return self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
+        except LocalError as unwritable:
+            return self._failed(ticket, unwritable)
+
+    def _failed(self, ticket: Ticket, exc: BaseException) -> list[Output]:
+        message = ticket.message
+        log.error("%s: the handler of %s %s failed", self.party, message.verb, message.noun, exc_info=exc)
+        return self._refusal(ticket, What.HANDLER_FAILED, "5.3", f"the handler failed: {type(exc).__name__}")
+
+    async def _send_answer(self, answer: Send, ticket: Ticket) -> None:
+        try:
+            await self._open_connection().send(answer.to, answer.message)
+        except Iec62746Error as exc:
+            self._on_output(Notice(What.UNANSWERED, ticket.sender, f"the answer could not be sent: {exc}"))
+
+    async def _handle_event(self, handlers: list[EventHandler], ticket: Ticket) -> None:
+        if len(handlers) == 1:
+            return await self._handle_one(handlers[0], ticket)
+        async with asyncio.TaskGroup() as group:
+            for handler in handlers:
+                group.create_task(self._handle_one(handler, ticket))
+
+    async def _handle_one(self, handler: EventHandler, ticket: Ticket) -> None:
+        try:
+            await self._call(handler, ticket.message)
+        except asyncio.CancelledError as exc:
+            if _is_cancelled():
+                raise
+            self._failed(ticket, exc)
+        except Exception as exc:
+            self._failed(ticket, exc)
 
     def _refuse(self, ticket: Ticket, what: What, code: str, reason: str) -> None:
-        outputs = self._refused(ticket, what, code, reason)
-        for output in outputs:
+        for output in self._refusal(ticket, what, code, reason):
             if type(output) is Send and self._connection is not None:
                 self._connection.send_later(output)
 
-    def _refused(self, ticket: Ticket, what: What, code: str, reason: str) -> list[Output]:
-        self._tell(Notice(what, ticket.sender, reason, code))
+    def _refusal(self, ticket: Ticket, what: What, code: str, reason: str) -> list[Output]:
+        self._on_output(Notice(what, ticket.sender, reason, code))
         return self._exchange.refuse(ticket, code, reason, time.time()) if ticket.is_request else []
 
 
@@ -468,11 +538,29 @@ class _PresenceView(Mapping[str, PartyPresence]):
     def __getitem__(self, party: str) -> PartyPresence:
         return self._roster[party]
 
-    def __iter__(self) -> Any:
+    def __contains__(self, party: object) -> bool:
+        return party in self._roster.known
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self._roster.known)
 
     def __len__(self) -> int:
         return len(self._roster.known)
+
+
+async def _send_within(patience: float, connection: Connection, to: Inbox, outgoing: Any) -> None:
+    """Send, but do not wait for room at the receiver longer than `patience` seconds."""
+    try:
+        async with asyncio.timeout(patience):
+            await connection.send(to, outgoing)
+    except TimeoutError:
+        raise NoReply(f"{to.party} could not be sent the request within {patience:g} s: it takes no more") from None
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody cancelled this task, rather than that it awaited something that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _fits(route: _EventRoute, message: Message) -> bool:
@@ -481,36 +569,8 @@ def _fits(route: _EventRoute, message: Message) -> bool:
 
 
 def _request_part(ids: Iterable[ID | str], options: Iterable[Option] | Mapping[str, str]) -> RequestPart | None:
+    if isinstance(ids, str):
+        ids = (ids,)  # a string is no list of its characters
     all_ids = tuple(one if isinstance(one, ID) else ID(one) for one in ids)
     pairs = [Option(*pair) for pair in options.items()] if isinstance(options, Mapping) else list(options)
     return RequestPart(ids=all_ids, options=tuple(pairs)) if all_ids or pairs else None
-
-
-def _answer(noun: str, given: Any) -> Message:
-    """Return what a handler gave as a message; raises `InvalidMessage` if it is nothing that can be one."""
-    if given is None:
-        return Reply().to_message(noun)
-    if isinstance(given, Reply):
-        return given.to_message(noun)
-    if isinstance(given, Message):
-        if given.kind not in (Kind.RESPONSE, Kind.FAULT):
-            raise InvalidMessage(f"a handler answers with a ResponseMessage, not a {given.kind}")
-        return given
-    if isinstance(given, Payload | str | bytes | etree._Element):
-        return Reply(payload=payload(given)).to_message(noun)
-    raise InvalidMessage(f"a handler returns None, a payload or a Reply, not {type(given).__name__}")
-
-
-async def _call(listener: Callable[..., Any], *arguments: Any) -> None:
-    result = listener(*arguments)
-    if inspect.isawaitable(result):
-        await result
-
-
-def _host(url: str) -> str:
-    """Return `url` without its credentials."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-__all__ = ["Answer", "Outgoing", "Participant", "PayloadLike", "TransportError"]

@@ -12,7 +12,7 @@ TRANSPORTS = "iec62746.transports"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """One installed plugin: its name, where it comes from, and why it cannot be loaded, if so."""
+    """One installed plugin: its name, where it comes from, and why it cannot be used, if so."""
 
     name: str
     distribution: str
@@ -24,59 +24,94 @@ class Plugin:
 def scheme_of(url: str) -> str:
     """Return the scheme of `url` up to the first `+`; raises `UnknownTransport` if it has none."""
     scheme, colon, _ = url.partition("://")
-    if not colon or not scheme:
-        raise UnknownTransport(f"{_without_password(url)!r} is no transport URL: write it like memory://north or amqp://host")
-    return scheme.partition("+")[0].lower()
+    name = scheme.partition("+")[0].lower()
+    if not colon or not name:
+        shown = repr(without_password(url))
+        raise UnknownTransport(f"{shown} is no transport URL: write it like memory://north or amqp://host")
+    return name
 
 
-def _without_password(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"…@{after}" if at and before else url
+def without_password(url: str) -> str:
+    """Return `url` as it may be shown: without user, password and query."""
+    scheme, colon, rest = url.rpartition("://")
+    before, at, after = rest.partition("?")[0].rpartition("@")
+    return f"{scheme}{colon}{'…@' if before and at else at}{after}"
 
 
 def transport(url: str) -> Transport:
     """Return the transport for the scheme of `url`.
 
-    Raises `UnknownTransport` if no installed distribution has it, if several claim it, or if it cannot be imported.
+    Raises `UnknownTransport` if no installed distribution has it, if several claim it, or if it cannot be loaded.
     """
     scheme = scheme_of(url)
-    found = [entry for entry in metadata.entry_points(group=TRANSPORTS) if entry.name == scheme]
+    found = _claims(scheme)
     if not found:
-        known = ", ".join(sorted({entry.name for entry in metadata.entry_points(group=TRANSPORTS)})) or "none"
-        raise UnknownTransport(f"no transport for {scheme}:// is installed (installed: {known}): pip install 'iec62746[{scheme}]'")
-    if len({(_distribution(entry), entry.value) for entry in found}) > 1:
-        who = " and ".join(sorted({_distribution(entry) for entry in found}))
-        raise UnknownTransport(f"{scheme}:// is claimed by {who}: uninstall one of them")
-    made: Transport = _load(found[0])()
-    return made
+        known = ", ".join(sorted({entry.name for entry in _entries()})) or "none"
+        raise UnknownTransport(
+            f"no transport for {scheme}:// is installed (installed: {known}): install the distribution that has it"
+        )
+    if len(found) > 1:
+        raise UnknownTransport(_conflict(scheme, found))
+    return _loaded(found[0])
 
 
-def _load(entry: metadata.EntryPoint) -> type[Transport]:
+def transports() -> Iterator[Plugin]:
+    """Yield every installed transport; one that cannot be used says why, and hurts no other."""
+    for entry in sorted(_entries(), key=lambda one: (one.name, _distribution(one))):
+        claims = _claims(entry.name)
+        yield Plugin(
+            name=entry.name,
+            distribution=_distribution(entry),
+            version=entry.dist.version if entry.dist else "?",
+            module=entry.value.partition(":")[0].strip(),
+            error=_conflict(entry.name, claims) if len(claims) > 1 else _flaw(entry),
+        )
+
+
+def _entries() -> list[metadata.EntryPoint]:
+    """Return each entry point once, though its distribution may be found twice on the path."""
+    unique = {(entry.name, entry.value, _distribution(entry)): entry for entry in metadata.entry_points(group=TRANSPORTS)}
+    return list(unique.values())
+
+
+def _claims(scheme: str) -> list[metadata.EntryPoint]:
+    return [entry for entry in _entries() if entry.name.lower() == scheme.lower()]
+
+
+def _conflict(scheme: str, claims: list[metadata.EntryPoint]) -> str:
+    who = sorted({_distribution(entry) for entry in claims})
+    if len(who) == 1:
+        return f"{scheme}:// is claimed twice by {who[0]}: report it to its authors"
+    return f"{scheme}:// is claimed by {' and '.join(who)}: uninstall all of them but one"
+
+
+def _flaw(entry: metadata.EntryPoint) -> str:
     try:
-        loaded: type[Transport] = entry.load()
+        _loaded(entry)
+    except UnknownTransport as exc:
+        return str(exc)
+    return ""
+
+
+def _loaded(entry: metadata.EntryPoint) -> Transport:
+    """Return the transport at `entry`; whatever is wrong with it becomes one error that names it."""
+    who = f"transport {entry.name!r} of {_distribution(entry)}"
+    try:
+        made: Transport = entry.load()()
     except ModuleNotFoundError as exc:
-        # Only a module that is not the plugin's own is a missing extra.
         missing = (exc.name or "").partition(".")[0]
-        if missing == entry.module.partition(".")[0]:
-            raise UnknownTransport(f"transport {entry.name!r} of {_distribution(entry)} is broken: {exc}") from exc
+        # Only a module that is not the plugin's own is a missing extra.
+        if missing == entry.value.partition(":")[0].partition(".")[0].strip():
+            raise UnknownTransport(f"{who} is broken: {exc}") from exc
         hint = f"pip install '{_distribution(entry)}[{entry.name}]'"
-        raise UnknownTransport(f"transport {entry.name!r} needs {missing!r}: {hint}") from exc
-    except (ImportError, AttributeError, SyntaxError) as exc:
-        raise UnknownTransport(f"transport {entry.name!r} of {_distribution(entry)} is broken: {exc}") from exc
-    return loaded
+        raise UnknownTransport(f"{who} needs {missing!r}: {hint}") from exc
+    except Exception as exc:  # it is somebody else's code
+        raise UnknownTransport(f"{who} is broken: {type(exc).__name__}: {exc}") from exc
+    absent = [name for name in ("capabilities", "open") if not callable(getattr(made, name, None))]
+    if absent:
+        raise UnknownTransport(f"{who} is broken: {type(made).__name__} has no {' and no '.join(absent)}")
+    return made
 
 
 def _distribution(entry: metadata.EntryPoint) -> str:
     return entry.dist.name if entry.dist else "?"
-
-
-def transports() -> Iterator[Plugin]:
-    """Yield every installed transport; one that cannot be loaded says why and hurts no other."""
-    for entry in sorted(metadata.entry_points(group=TRANSPORTS), key=lambda one: one.name):
-        error = ""
-        try:
-            _load(entry)
-        except UnknownTransport as exc:
-            error = str(exc)
-        version = entry.dist.version if entry.dist else "?"
-        yield Plugin(name=entry.name, distribution=_distribution(entry), version=version, module=entry.module, error=error)

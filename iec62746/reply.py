@@ -7,7 +7,7 @@ from iec62746.message import ID, Error, Kind, Message, Payload, ReplyPart, Resul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The answer to a request: result, errors, ids and payload; `message` is the whole message, in one that was received."""
+    """The answer to a request: result, errors, ids, payload; `message` is all of it, if it was received."""
 
     result: Result = Result.OK
     errors: tuple[Error, ...] = ()

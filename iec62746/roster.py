@@ -1,10 +1,11 @@
 """Presence: what parties announce and what the transport has evidence of, in; changes, out (62746-3, 5.5.5)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from lxml import etree
 
@@ -15,10 +16,12 @@ from iec62746.envelope import element
 from iec62746.errors import EnvelopeError, Rule
 from iec62746.limits import Limits
 from iec62746.message import Payload
+from iec62746.outputs import cut
 
 NOUN = "Presence"
+NAMESPACE = "urn:iec62746:presence:1"
 LEASES = 2.5
-"""A party is gone after this many of its intervals without an announcement."""
+"""A party is gone after this many of its own intervals without an announcement."""
 
 
 class State(StrEnum):
@@ -32,7 +35,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """What a party says of itself: state, session, its epoch (UTC ms at opening), seconds between two heartbeats, and why."""
+    """What a party says of itself: state, session, epoch (UTC ms at opening), seconds between heartbeats, and why."""
 
     state: State
     session: str
@@ -54,9 +57,10 @@ def _schema() -> etree.XMLSchema:
 def to_payload(announcement: Announcement) -> Payload:
     """Return `announcement` as a payload; raises `InvalidMessage` for a reason that XML cannot carry."""
     reason = f"<reason>{escape(announcement.reason)}</reason>" if announcement.reason else ""
+    interval = f"{announcement.interval:.6f}".rstrip("0").rstrip(".")
     xml = (
-        f'<Presence xmlns="urn:iec62746:presence:1"><state>{announcement.state}</state><session>{announcement.session}</session>'
-        f"<epoch>{announcement.epoch}</epoch><interval>{announcement.interval:g}</interval>{reason}</Presence>"
+        f'<Presence xmlns="{NAMESPACE}"><state>{announcement.state}</state><session>{announcement.session}</session>'
+        f"<epoch>{announcement.epoch}</epoch><interval>{interval}</interval>{reason}</Presence>"
     )
     return Payload(items=(element(xml),))
 
@@ -67,14 +71,15 @@ def from_payload(payload: Payload | None, limits: Limits) -> Announcement:
         raise EnvelopeError(Rule.MISSING_ELEMENT, "a Presence event has one Presence in its Payload", reply_code="1.7")
     root = parse(payload.items[0], limits)
     if not _schema().validate(root):
-        raise EnvelopeError(Rule.SCHEMA, str(_schema().error_log[0].message), path="Payload/Presence")
+        log: Any = _schema().error_log  # the stubs do not know that it is a sequence
+        raise EnvelopeError(Rule.SCHEMA, str(log[0].message), path="Payload/Presence")
     values = {etree.QName(child).localname: child.text or "" for child in root.iterchildren("*")}
     return Announcement(
         state=State(values["state"]),
         session=values["session"],
         epoch=int(values["epoch"]),
         interval=float(values["interval"]),
-        reason=values.get("reason", ""),
+        reason=cut(values.get("reason", "")),
     )
 
 
@@ -112,61 +117,96 @@ class PartyConflict:
 
 
 class Roster:
-    """The presence of every party that was heard of."""
+    """The presence of every party that was heard of; never more than the domain has."""
 
     def __init__(self) -> None:
         """Know nobody."""
-        self._known: dict[str, PartyPresence] = {}
-        self._leases: Timers[str] = Timers(0.05)
-        self._buckets: dict[str, int] = {}
+        self._known: dict[str, _Known] = {}
+        self._leases: Timers[str] = Timers(1 / 16)
 
     def __getitem__(self, party: str) -> PartyPresence:
         """Return what is known of `party`; who was never heard of is gone since ever."""
-        return self._known.get(party) or PartyPresence(party=party, state=State.GONE, since=0.0)
+        known = self._known.get(party)
+        return known.presence if known is not None else PartyPresence(party=party, state=State.GONE, since=0.0)
 
     @property
     def known(self) -> Mapping[str, PartyPresence]:
         """Everybody who was heard of."""
-        return dict(self._known)
+        return {party: known.presence for party, known in self._known.items()}
 
-    def announced(self, party: str, said: Announcement, now: float) -> list[Changed | PartyConflict]:
-        """Take an announcement; an older session's is not heard."""
+    def announced(
+        self, party: str, said: Announcement, now: float, sent: float | None = None
+    ) -> list[Changed | PartyConflict] | None:
+        """Take an announcement with the Timestamp `sent`; returns None if a later one was taken before it.
+
+        Of two sessions the one with the greater rank counts. In one session the later Timestamp counts, and its end.
+        """
+        known = self._known.get(party)
         was = self[party]
-        if (said.epoch, said.session) < (was.epoch, was.session):
-            return []
+        rank = (was.epoch, was.session)
+        if said.rank < rank:
+            is_live = was.is_there and said.state is not State.OFFLINE
+            return [PartyConflict(party, said.session, was.session)] if is_live else None
+        if known is not None and said.rank == rank and known.is_older(said, sent):
+            return None
         out: list[Changed | PartyConflict] = []
-        if was.session not in ("", said.session) and was.is_there:
+        if was.session not in ("", said.session) and was.is_there and said.state is not State.OFFLINE:
             out.append(PartyConflict(party, was.session, said.session))
-        self._renew(party, said, now)
-        is_same = (was.state, was.session, was.reason) == (said.state, said.session, said.reason)
-        since = was.since if is_same else now
-        self._known[party] = PartyPresence(
-            party=party, state=said.state, since=since, session=said.session, epoch=said.epoch, reason=said.reason
-        )
-        return out if is_same else [*out, Changed(self._known[party])]
+        return out + self._take(party, said, now, sent)
 
-    def _renew(self, party: str, said: Announcement, now: float) -> None:
-        self._leases.cancel(party, self._buckets.pop(party, 0))
+    def _take(self, party: str, said: Announcement, now: float, sent: float | None) -> list[Changed | PartyConflict]:
+        was = self[party]
+        is_same = (was.state, was.session, was.reason) == (said.state, said.session, said.reason)
+        presence = PartyPresence(
+            party=party,
+            state=said.state,
+            since=was.since if is_same else now,
+            session=said.session,
+            epoch=said.epoch,
+            reason=said.reason,
+        )
+        known = self._known.setdefault(party, _Known(presence))
+        if said.session != known.presence.session:
+            known.sent = float("-inf")
+        known.presence, known.lease = presence, LEASES * said.interval
+        known.sent = max(known.sent, sent if sent is not None else known.sent)
+        self._leases.cancel(party, known.bucket)
         if said.state is not State.OFFLINE:
-            self._buckets[party] = self._leases.add(party, now + LEASES * said.interval)
+            known.bucket = self._leases.add(party, now + known.lease)
+        return [] if is_same else [Changed(presence)]
 
     def ended(self, party: str, now: float) -> list[Changed | PartyConflict]:
         """Take the transport's evidence that the last connection of `party` ended."""
         return self._conclude(party, now, "its connection ended")
 
-    def expire(self, now: float) -> Iterator[Changed | PartyConflict]:
-        """Yield who is gone because nothing was heard for too long."""
-        for party in self._leases.due(now):
-            yield from self._conclude(party, now, "no heartbeat")
+    def expire(self, now: float) -> list[Changed | PartyConflict]:
+        """Return who is gone because nothing was heard for too long."""
+        return [change for party in self._leases.due(now) for change in self._conclude(party, now, "no heartbeat")]
 
     def _conclude(self, party: str, now: float, reason: str) -> list[Changed | PartyConflict]:
-        self._leases.cancel(party, self._buckets.pop(party, 0))
-        was = self[party]
-        if not was.is_there:
+        known = self._known.get(party)
+        if known is None or not known.presence.is_there:
             return []
-        self._known[party] = replace(was, state=State.GONE, since=now, reason=reason)
-        return [Changed(self._known[party])]
+        self._leases.cancel(party, known.bucket)
+        known.presence = replace(known.presence, state=State.GONE, since=now, reason=reason)
+        return [Changed(known.presence)]
 
     def next(self) -> float | None:
         """Return when the next lease ends."""
         return self._leases.next()
+
+
+class _Known:
+    """A party's presence, and by which of its announcements it is known."""
+
+    __slots__ = ("bucket", "lease", "presence", "sent")
+
+    def __init__(self, presence: PartyPresence) -> None:
+        self.presence, self.sent, self.lease, self.bucket = presence, float("-inf"), 0.0, 0
+
+    def is_older(self, said: Announcement, sent: float | None) -> bool:
+        """Return whether `said`, of the same session, is older than what is known; its end is never too old."""
+        # The will was written when the session began. A clock that was put back by more than a lease is believed.
+        if said.state is State.OFFLINE or sent is None or self.sent - sent > self.lease:
+            return False
+        return sent < self.sent or (sent == self.sent and not self.presence.is_there)

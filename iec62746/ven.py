@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from iec62746.domain import Domain
-from iec62746.envelope import payload
+from iec62746 import envelope
 from iec62746.errors import InvalidAddress
 from iec62746.message import ID, Kind, Message, Option
 from iec62746.participant import Participant, PayloadLike
@@ -50,9 +50,9 @@ class VirtualEndNode(Participant):
         """
         return await self._ask(verb, noun, payload, self.domain.vtn, ids, options, timeout)
 
-    async def publish(self, noun: str, given: PayloadLike | None = None, *, verb: str = "created") -> None:
+    async def publish(self, noun: str, payload: PayloadLike | None = None, *, verb: str = "created") -> None:
         """Send an event to the VTN (62746-3, 5.5.4); raises `PermissionDenied`, `NoReceiver`, `InvalidMessage`."""
-        part = payload(given) if given is not None else None
+        part = envelope.payload(payload) if payload is not None else None
         await self.publish_message(Message(kind=Kind.EVENT, verb=verb, noun=noun, payload=part))
 
 

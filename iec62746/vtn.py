@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from iec62746.domain import Domain
-from iec62746.envelope import payload
+from iec62746 import envelope
 from iec62746.message import ID, Kind, Message, Option
 from iec62746.participant import Participant, PayloadLike
 from iec62746.reply import Reply
@@ -46,10 +46,10 @@ class VirtualTopNode(Participant):
         """
         return await self._ask(verb, noun, payload, to, ids, options, timeout)
 
-    async def publish(self, noun: str, given: PayloadLike | None = None, *, node: str, verb: str = "created") -> None:
+    async def publish(self, noun: str, payload: PayloadLike | None = None, *, node: str, verb: str = "created") -> None:
         """Publish an event on `node`, to the VENs that subscribed; none is no error (62746-3, 5.5.4 and 5.6).
 
         Raises `PermissionDenied` if the domain does not define the node or the noun on it, `InvalidMessage`.
         """
-        part = payload(given) if given is not None else None
+        part = envelope.payload(payload) if payload is not None else None
         await self.publish_message(Message(kind=Kind.EVENT, verb=verb, noun=noun, payload=part), node=node)

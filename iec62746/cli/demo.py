@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from iec62746.demo import demonstrate, replay
+from iec62746.demo import demonstrate, read_folder, replay
 from iec62746.demo.north import summary
 from iec62746.demo.wire import Wire
 from iec62746.errors import Iec62746Error
@@ -33,25 +33,26 @@ def demo(
     """
     wire = Wire(capture, is_json=as_json)
     try:
-        is_right = asyncio.run(_replay(messages, url, wire, as_json) if messages else _demonstrate(url, wire, as_json))
+        is_right = _replay(messages, url, wire, as_json) if messages else _demonstrate(url, wire, as_json)
     except Iec62746Error as exc:
         print(f"iec62746 demo: {exc}", file=sys.stderr)
         raise typer.Exit(1) from None
     raise typer.Exit(0 if is_right else 1)
 
 
-async def _demonstrate(url: str, wire: Wire, as_json: bool) -> bool:
-    wrong = await demonstrate(url, wire)
+def _demonstrate(url: str, wire: Wire, as_json: bool) -> bool:
+    wrong = asyncio.run(demonstrate(url, wire))
     if not as_json:
         print(summary(wire, wrong))
     return not wrong
 
 
-async def _replay(folder: Path, url: str, wire: Wire, as_json: bool) -> bool:
-    if not any(folder.glob("*.xml")):
+def _replay(folder: Path, url: str, wire: Wire, as_json: bool) -> bool:
+    read = read_folder(folder)
+    if not read:
         print(f"iec62746 demo: there is no *.xml in {folder}", file=sys.stderr)
         return False
-    rows = await replay(folder, url, wire)
+    rows = asyncio.run(replay(read, url, wire))
     wire.title(f"{len(rows)} messages: sent, received, checked, answered, compared")
     for row in rows:
         print(json.dumps(asdict(row)) if as_json else row)

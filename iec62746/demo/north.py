@@ -101,7 +101,8 @@ def neighbour(domain: Domain, url: str, by: Transport, story: Story, name: str) 
 
 async def demonstrate(url: str, wire: Wire) -> list[str]:
     """Run the demo over `url`; returns what went wrong, one sentence each."""
-    domain, story, wrong = north(), Story(), []
+    domain, story = north(), Story()
+    wrong: list[str] = []
     by = CapturingTransport(transport(url), wire.show)
     vtn = grid_operator(domain, url, by, story)
     vens = {name: neighbour(domain, url, by, story, name) for name in (*FIRST, LATE)}
@@ -192,4 +193,6 @@ async def _refusals(vtn: VirtualTopNode, vens: dict[str, VirtualEndNode], wire: 
 def summary(wire: Wire, wrong: list[str]) -> str:
     """Return the last line."""
     counts = ", ".join(f"{wire.count(kind)} {kind.value}" for kind in Kind if wire.count(kind))
-    return f"\n{len(wire.lines)} messages on the wire ({counts}); " + ("; ".join(wrong) or "everything happened as it should")
+    return f"\n{len(wire.lines)} messages on the wire ({counts}); " + (
+        "; ".join(wrong) or "everything happened as it should"
+    )

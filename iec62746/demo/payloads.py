@@ -9,14 +9,18 @@ _GROUPS = "urn:iec62746:demo:DERGroups"
 
 def price(euro_per_mwh: float) -> str:
     """Return a price for the next hour."""
-    return f'<MarketPrices xmlns="{_PRICES}"><price unit="EUR/MWh">{euro_per_mwh:.2f}</price><hours>1</hours></MarketPrices>'
+    return (
+        f'<MarketPrices xmlns="{_PRICES}"><price unit="EUR/MWh">{euro_per_mwh:.2f}</price>'
+        "<hours>1</hours></MarketPrices>"
+    )
 
 
 def control(device: str, level: int) -> str:
     """Return a demand response event for `device`: reduce by `level`, 0 to 15."""
     return (
-        f'<EndDeviceControls xmlns="{_CONTROLS}"><EndDeviceControl><mRID>control-1</mRID><drProgramLevel>{level}</drProgramLevel>'
-        f'<EndDeviceControlType ref="3.8.6.28"/><EndDevices><mRID>{device}</mRID></EndDevices></EndDeviceControl></EndDeviceControls>'
+        f'<EndDeviceControls xmlns="{_CONTROLS}"><EndDeviceControl><mRID>control-1</mRID>'
+        f'<drProgramLevel>{level}</drProgramLevel><EndDeviceControlType ref="3.8.6.28"/>'
+        f"<EndDevices><mRID>{device}</mRID></EndDevices></EndDeviceControl></EndDeviceControls>"
     )
 
 
@@ -39,4 +43,7 @@ def event(device: str, reason: str) -> str:
 
 def group(name: str, load: float, generation: float) -> str:
     """Return what the virtual resource `name` can offer, in kilowatt (62746-3, 3.1.16)."""
-    return f'<DERGroups xmlns="{_GROUPS}"><DERGroup><mRID>{name}</mRID><load>{load}</load><generation>{generation}</generation></DERGroup></DERGroups>'
+    return (
+        f'<DERGroups xmlns="{_GROUPS}"><DERGroup><mRID>{name}</mRID><load>{load}</load>'
+        f"<generation>{generation}</generation></DERGroup></DERGroups>"
+    )

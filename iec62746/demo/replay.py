@@ -1,6 +1,7 @@
 """Sends the messages of a folder through a domain of their own, and compares what arrives with what was sent."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,14 +13,17 @@ from lxml import etree
 from iec62746.demo.capture import CapturingTransport
 from iec62746.demo.wire import Wire
 from iec62746.domain import Domain
-from iec62746.envelope import decode
-from iec62746.errors import EnvelopeError, Iec62746Error
+from iec62746.envelope import decode, encode, inflate
+from iec62746.errors import EnvelopeError, Iec62746Error, InvalidMessage
 from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Message, Payload
 from iec62746.plugins import transport
 from iec62746.ven import VirtualEndNode
 from iec62746.vtn import VirtualTopNode
 
 VTN, VEN, NODE = "grid-operator", "field-device", "field"
+
+
+Read = dict[Path, Message | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +40,14 @@ class Row:
         return f"  {self.milliseconds:7.2f} ms  {self.file[:62]:<62} {self.what:<40} {self.differs or 'same'}"
 
 
-async def replay(folder: Path, url: str, wire: Wire) -> list[Row]:
-    """Send every message in `folder` (*.xml) over `url`, in file order; returns a row for each."""
-    read = {path: _read(path) for path in sorted(folder.glob("*.xml"))}
-    messages = [message for message in read.values() if isinstance(message, Message)]
+def read_folder(folder: Path) -> Read:
+    """Return every *.xml of `folder` in order: its message, or why it cannot be read."""
+    return {path: _read(path) for path in sorted(folder.glob("*.xml"))}
+
+
+async def replay(read: Read, url: str, wire: Wire) -> list[Row]:
+    """Send every message that was `read` over `url`, one after another; returns a row for each."""
+    messages = [one for one in read.values() if isinstance(one, Message) and _NOUN.fullmatch(one.noun or "Unnamed")]
     domain = _domain(messages)
     by = CapturingTransport(transport(url), wire.show)
     arrived: asyncio.Queue[Message] = asyncio.Queue()
@@ -77,6 +85,10 @@ def _asked(message: Message) -> tuple[str, str]:
     return (message.verb, message.noun) if message.kind is Kind.REQUEST else ("get", message.noun or "Unnamed")
 
 
+# What a domain file takes as a noun.
+_NOUN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
 def _requests(messages: Iterable[Message]) -> set[tuple[str, str]]:
     return {_asked(one) for one in messages if one.kind is not Kind.EVENT and _asked(one)[0] in REQUEST_VERBS}
 
@@ -99,10 +111,13 @@ def _list(names: list[str]) -> str:
     return "[" + ", ".join(f'"{name}"' for name in names) + "]"
 
 
-async def _send(vtn: VirtualTopNode, message: Message, arrived: "asyncio.Queue[Message]", answers: list[Message | None]) -> str:
+async def _send(
+    vtn: VirtualTopNode, message: Message, arrived: "asyncio.Queue[Message]", answers: list[Message | None]
+) -> str:
     """Send `message` the way of its kind; returns what differs."""
     template = replace(message, message_id=None)
     try:
+        encode(template)
         async with asyncio.timeout(10):
             if message.kind is Kind.EVENT:
                 if message.verb not in EVENT_VERBS:
@@ -115,7 +130,9 @@ async def _send(vtn: VirtualTopNode, message: Message, arrived: "asyncio.Queue[M
                 return _compare(message, await arrived.get())
             answers[:] = [template]
             verb, noun = _asked(message)
-            answer = await vtn.request_message(Message(kind=Kind.REQUEST, verb=verb, noun=noun, correlation_id=message.correlation_id), to=VEN)
+            answer = await vtn.request_message(
+                Message(kind=Kind.REQUEST, verb=verb, noun=noun, correlation_id=message.correlation_id), to=VEN
+            )
             await arrived.get()
             return _compare(message, answer)
     except TimeoutError:
@@ -131,7 +148,9 @@ def _compare(sent: Message, received: Message) -> str:
     """Return the names of what differs, but for what is ours to set."""
     before, after = _comparable(sent), _comparable(received)
     given = {name for name, value in before.items() if value is not None}
-    return ", ".join(name for name in before if name in given | {"payload", "request", "reply"} and before[name] != after[name])
+    return ", ".join(
+        name for name in before if name in given | {"payload", "request", "reply"} and before[name] != after[name]
+    )
 
 
 def _comparable(message: Message) -> dict[str, Any]:
@@ -139,13 +158,20 @@ def _comparable(message: Message) -> dict[str, Any]:
     values["properties"] = tuple(one for one in message.properties if one.name not in (DESTINATION, DEADLINE))
     values["extensions"] = _canonical(message.extensions)
     if message.payload is not None:
-        values["payload"] = replace(message.payload, items=_canonical(message.payload.items))
-    if message.payload == Payload():
-        values["payload"] = Payload()
+        found = _inflated(message.payload)
+        values["payload"] = replace(found, items=_canonical(found.items))
     for part in ("request", "reply"):
         if values[part] is not None:
             values[part] = replace(values[part], extensions=_canonical(values[part].extensions))
     return values
+
+
+def _inflated(payload: Payload) -> Payload:
+    """Return what a handler gets: out of Compressed, where that can be read."""
+    try:
+        return inflate(payload)
+    except InvalidMessage:
+        return payload
 
 
 def _canonical(items: tuple[bytes, ...]) -> tuple[bytes, ...]:

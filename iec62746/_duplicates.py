@@ -1,0 +1,65 @@
+"""Executed at most once: what is new is remembered, and known again by sender and MessageID (62746-3, 5.4)."""
+
+from iec62746._memory import Entry, Key, Memory, key_of
+from iec62746.limits import Limits
+from iec62746.message import Message
+from iec62746.outputs import Notice, Ticket, What, cut
+from iec62746.transport import Delivery
+
+
+class Duplicates:
+    """The messages that one party received."""
+
+    def __init__(self, limits: Limits, since: float) -> None:
+        """Remember by `limits`; nothing is known from before `since`."""
+        self._real_time, self._skew, self._most = limits.real_time, limits.clock_skew, limits.remembered
+        self.memory = Memory(most=limits.remembered, octets=limits.answers, since=since)
+
+    def check(self, ticket: Ticket, delivery: Delivery, out: list[Notice]) -> tuple[Notice, Entry | None] | None:
+        """Remember what is new, and return None; else why it is not executed, and what is known of a duplicate."""
+        message, sender = ticket.message, ticket.sender
+        if message.message_id is None:
+            out.append(Notice(What.NO_MESSAGE_ID, sender, "no MessageID: a duplicate would not be known"))
+            return (_redelivered(sender), None) if delivery.redelivered else None
+        key, digest = key_of(sender, message.message_id), hash(delivery.body)
+        entry = self.memory.find(key)
+        if entry is None:
+            if delivery.redelivered and not self._reaches_back(message, ticket.arrived):
+                return _redelivered(sender), None
+            ticket.key = key
+            running = ticket if ticket.is_request else None
+            # It is remembered for longer than it is deliverable if its Deadline is far: it could come until then.
+            given = message.deadline
+            until = given.timestamp() if given is not None else ticket.deadline
+            self._add(key, Entry(digest, ticket.arrived, running), until, out)
+            return None
+        if entry.digest is not None and entry.digest != digest:
+            reason = cut(f"MessageID {message.message_id} was used for another message")
+            return Notice(What.REUSED_ID, sender, reason, "2.15"), None
+        return Notice(What.DUPLICATE, sender, cut(f"MessageID {message.message_id} was received before")), entry
+
+    def _add(self, key: Key, entry: Entry, deadline: float, out: list[Notice]) -> None:
+        forgotten = self.memory.add(key, entry, deadline + self._skew)
+        if forgotten is not None:
+            reason = f"{self._most} messages are remembered: a duplicate of the oldest would not be known"
+            out.append(Notice(What.FORGOTTEN, forgotten[0], reason))
+
+    def _reaches_back(self, message: Message, now: float) -> bool:
+        """Return whether the memory would know `message` had it been received before, however the clocks differ."""
+        sent, since = message.sent_at, self.memory.reaches_back_to
+        if message.deadline is None:
+            since = max(since, now - self._real_time - self._skew)
+        return sent is not None and since + self._skew <= sent.timestamp() <= now + self._skew
+
+    def knows(self, sender: str, message_id: str) -> bool:
+        """Return whether that message was received."""
+        return self.memory.find(key_of(sender, message_id)) is not None
+
+    def expect(self, sender: str, message_id: str, deadline: float, now: float, out: list[Notice]) -> None:
+        """Remember a message that was got in another way: it may still come, until `deadline`."""
+        if deadline + self._skew > now:
+            self._add(key_of(sender, message_id), Entry(None, now), deadline, out)
+
+
+def _redelivered(sender: str) -> Notice:
+    return Notice(What.REDELIVERED, sender, "it may have been executed before we began to remember")

@@ -1,0 +1,193 @@
+"""What the pattern of plain documents reads is what the walk of the tree reads, whatever the document."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from iec62746 import _forms, _plain, _read
+from iec62746._parser import parse
+from iec62746._schema import schema
+from iec62746.envelope import decode, element, encode
+from iec62746.errors import EnvelopeError
+from iec62746.limits import Limits
+from iec62746.message import NAMESPACE, Kind, Message, Payload, Property, Result
+
+ITEM = '<DERGroups xmlns="http://iec.ch/TC57/2016/DERGroups#"><mRID>1</mRID></DERGroups>'
+HEADER = "<Header><Verb>created</Verb><Noun>DERGroups</Noun>%s</Header>"
+PROPERTY = "<Property><Name>Destination</Name><Value>ven-1</Value></Property>"
+PLAIN = f'<EventMessage xmlns="{NAMESPACE}">{HEADER % PROPERTY}<Payload>{ITEM}</Payload></EventMessage>'
+
+
+def by_pattern(data: bytes) -> Message | None:
+    return _plain.message(parse(data, Limits()), data)
+
+
+def by_tree(data: bytes) -> Message:
+    root = parse(data, Limits())
+    return _read.message(root, Kind(etree.QName(root).localname))
+
+
+def canonical(message: Message) -> Message:
+    """Return `message` with its items in exclusive C14N: the pattern keeps their spelling, the tree does not."""
+    items = [etree.tostring(etree.fromstring(item), method="c14n", exclusive=True) for item in items_of(message)]
+    return replace(message, payload=replace(message.payload, items=tuple(items))) if message.payload else message
+
+
+def items_of(message: Message) -> tuple[bytes, ...]:
+    return message.payload.items if message.payload else ()
+
+
+def event(header: str = "", payload: str = f"<Payload>{ITEM}</Payload>", before: str = "", after: str = "") -> str:
+    return f'{before}<EventMessage xmlns="{NAMESPACE}">{HEADER % header}{payload}</EventMessage>{after}'
+
+
+def reply(reason: str, payload: str = f"<Payload>{ITEM}</Payload>") -> str:
+    header = "<Header><Verb>reply</Verb><Noun/></Header>".replace("<Noun/>", "<Noun></Noun>")
+    error = f"<Error><code>0.0</code>{reason}</Error>"
+    part = f"<Reply><Result>OK</Result>{error}</Reply>"
+    return f'<ResponseMessage xmlns="{NAMESPACE}">{header}{part}{payload}</ResponseMessage>'
+
+
+PLAIN_DOCUMENTS = [
+    event(),
+    event(before='<?xml version="1.0" encoding="UTF-8"?>\n', after="\n"),
+    event(before='\ufeff<?xml version="1.0"?>'),
+    event(PROPERTY * 3),
+    event("<Source>a > b</Source>" + PROPERTY),
+    event(payload=f"\n <Payload>\n  {ITEM}\n </Payload>\n"),
+    event(payload="<Payload><x:a xmlns:x='urn:u'/></Payload>".replace("'", '"').replace("<x:a", '<x:a xmlns=""')),
+    event(payload='<Payload><a xmlns="urn:u"><![CDATA[</Payload>]]></a></Payload>'),
+    event(payload='<Payload><a xmlns="urn:u"><Payload/><!-- </Payload> --></a></Payload>'),
+    event(payload='<Payload><IDs xmlns="urn:u">&lt;</IDs></Payload>'),
+    event(payload=""),
+    reply("<reason>what!? &lt;Reply&gt;</reason>"),
+    reply("", payload=""),
+]
+OTHER_DOCUMENTS = [
+    event(before="<!-- c -->"),
+    event(after="<!-- </Payload> -->"),
+    event("<!-- <Property> -->" + PROPERTY),
+    event(f"<!--{PROPERTY}-->" + PROPERTY),
+    event("<Source>a&amp;b</Source>"),
+    event("<Source>a\rb</Source>"),
+    event("<Source><![CDATA[</Header>]]></Source>"),
+    event("<Source>a<!-- c -->b<?p i?>c</Source>"),
+    event("<AckRequired>true</AckRequired>" + PROPERTY),
+    event("<Property><Name>a</Name></Property>" + PROPERTY),
+    event('<a xmlns="urn:u"><Header></Header><Payload><b xmlns="urn:v"/></Payload></a>'),
+    event(payload=f"<!-- <Payload> --><Payload>{ITEM}</Payload>"),
+    event(payload=f"<Payload><!-- c -->{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}<?p i?></Payload>"),
+    event(payload=f"<Payload><![CDATA[ ]]>{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}<![CDATA[ ]]></Payload>"),
+    event(payload=f"<Payload>{ITEM}{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}<Format>XML</Format></Payload>"),
+    event(payload='<Payload><x:a xmlns:x="urn:u"><b/></x:a></Payload>'),
+    event(payload='<Payload><x:a b="&gt; >" xmlns:x="urn:u" c=\' xmlns="urn:v"\'><b/></x:a></Payload>'),
+    event(payload='<Payload><a\nxmlns="urn:u" b=">"/></Payload>'),
+    event(payload="<Payload><a xmlns='urn:u'/></Payload>"),
+    event(payload='<Payload><a xmlns = "urn:u"/></Payload>'),
+    event(payload="<Payload><ID>1</ID></Payload>"),
+    event(payload="<Payload><Compressed>1</Compressed></Payload>"),
+    event(payload="<Payload/>"),
+    event(payload=f"<Payload >{ITEM}</Payload >"),
+    reply('<reason>a</reason></Error><a xmlns="urn:u"><Reply></Reply></a><Error xmlns="urn:u">'),
+    reply("<reason><![CDATA[</Reply>]]></reason>"),
+    PLAIN.replace(f'xmlns="{NAMESPACE}"', f'xmlns="{NAMESPACE}" xmlns:x="urn:u"'),
+    PLAIN.replace(f'xmlns="{NAMESPACE}"', f"xmlns='{NAMESPACE}'"),
+    PLAIN.replace("><", ">\r\n<"),
+]
+
+
+@pytest.mark.parametrize("text", PLAIN_DOCUMENTS)
+def test_a_plain_document_is_read_by_its_pattern_as_the_tree_would_be(text: str) -> None:
+    data = text.encode()
+
+    found = by_pattern(data)
+
+    assert schema().validate(etree.fromstring(data)), schema().error_log
+    assert found is not None
+    assert canonical(found) == canonical(by_tree(data))
+
+
+@pytest.mark.parametrize("text", OTHER_DOCUMENTS)
+def test_a_document_that_is_not_plain_is_left_to_the_tree(text: str) -> None:
+    data = text.encode()
+
+    assert schema().validate(etree.fromstring(data)), schema().error_log
+    assert by_pattern(data) is None
+
+
+@pytest.mark.parametrize("text", [*PLAIN_DOCUMENTS, *OTHER_DOCUMENTS])
+def test_what_is_read_either_way_is_written_and_read_as_the_same_octets(text: str) -> None:
+    message = decode(text.encode())
+
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"])
+def test_the_encoding_makes_no_difference(codec: str) -> None:
+    name = {"utf-8-sig": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}.get(codec, codec)
+    text = event("<Source>Köln</Source>", before=f'<?xml version="1.0" encoding="{name}"?>\n')
+
+    message = decode(text.encode(codec))
+
+    assert message.source == "Köln"
+    assert canonical(message) == canonical(decode(event("<Source>Köln</Source>").encode()))
+
+
+def test_what_is_read_by_pattern_is_frozen_and_of_the_public_classes() -> None:
+    message = by_pattern(PLAIN.encode())
+
+    assert message == Message(
+        kind=Kind.EVENT,
+        verb="created",
+        noun="DERGroups",
+        properties=(Property("Destination", "ven-1"),),
+        payload=Payload(items=(element(ITEM),)),
+    )
+    assert isinstance(message, Message)
+    assert [type(message), type(message.payload), type(message.properties[0])] == [Message, Payload, Property]
+    assert hash(message) == hash(replace(message))
+    with pytest.raises(AttributeError):
+        message.verb = "changed"  # type: ignore[misc]  # that is what is refused
+
+
+def test_a_reply_is_read_with_its_part() -> None:
+    message = by_pattern(reply("<reason>fine</reason>").encode())
+
+    assert message is not None
+    assert message.reply is not None
+    assert (message.reply.result, message.reply.errors[0].reason) == (Result.OK, "fine")
+
+
+PIECES = [
+    "<!--", "-->", "<![CDATA[", "]]>", "<?p ", "?>", "&lt;", "&#33;", "<", ">", "\r\n", " ", "!", "?", '"', "'", "\ufeff",
+    "<Header>", "</Header>", "<Payload>", "</Payload>", "<Property><Name>a</Name>", "<Value>b</Value></Property>",
+    "<Source>", "</Source>", '<a xmlns="urn:u">', "</a>", '<a xmlns="urn:u"/>', "<x:a xmlns:x='urn:u' b=\">\"/>", "<ID>", "</ID>",
+    "</EventMessage>", "<Format/>", "a", "é",
+]  # fmt: skip
+
+
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(st.data())
+def test_both_ways_read_the_same_wherever_pieces_of_markup_are_strewn(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from([*PLAIN_DOCUMENTS, *OTHER_DOCUMENTS]))
+    pieces = st.lists(st.sampled_from(PIECES), max_size=3)
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.sampled_from([index for index, one in enumerate(text) if one in "<>"])) + data.draw(
+            st.integers(0, 1)
+        )
+        text = text[:at] + "".join(data.draw(pieces)) + text[at:]
+    document = text.encode()
+    try:
+        root = parse(document, Limits())
+        message = decode(document)
+    except EnvelopeError:
+        return
+    if schema().validate(root) and _forms.is_generic(root) and root.tag != f"{{{NAMESPACE}}}Message":
+        assert canonical(message) == canonical(by_tree(document))
+    assert decode(encode(message)) == message

@@ -73,13 +73,17 @@ class Checks:
         """Set when the message stops being deliverable: no Deadline can make it later than the domain's limit."""
         given = ticket.message.deadline
         if given is not None:
-            ticket.deadline = min(given.timestamp(), ticket.arrived + self.real_time + self.skew)
+            ticket.until, ticket.has_deadline = given.timestamp(), True
+            ticket.deadline = min(ticket.until, ticket.arrived + self.real_time + self.skew)
         elif (text := ticket.message.property_value(DEADLINE)) is not None:
             reason = f"{quoted(text)} is no time with a zone: {self.real_time:g} s from its arrival is taken"
             out.append(Notice(What.DEADLINE_UNREADABLE, ticket.sender, reason))
 
     def _compare_clocks(self, ticket: Ticket, out: list[Notice]) -> None:
         """Tell once per session that the clocks differ: what is late may also have been under way for long."""
+        # A Deadline where ours would be says that they agree: then no Timestamp need be read.
+        if -self.skew <= ticket.until - self.real_time - ticket.arrived <= self.skew and ticket.has_deadline:
+            return
         sent = ticket.message.sent_at
         if sent is None or ticket.sender in self._skewed:
             return

@@ -77,6 +77,18 @@ def diagnose(envelope: etree._Element, kind: Kind) -> Diagnosis:
     return result
 
 
+def misplaced(envelope: etree._Element) -> tuple[Finding, ...]:
+    """Return the findings of order in a valid `envelope`.
+
+    libxml2 lets extensions stand before the IDs or the Properties that the schema has before them.
+    """
+    result = Diagnosis()
+    with suppress(_Fatal):
+        for part in elements(envelope):
+            _order(result, part, PARTS[local(part)][2])
+    return tuple(result.findings)
+
+
 def _walk_envelope(result: Diagnosis, envelope: etree._Element, kind: Kind) -> None:
     if _is_edition_2(envelope):
         result.note(Rule.EDITION, envelope, NO_EDITION_2, reply_code="1.9")

@@ -28,10 +28,7 @@ class Duplicates:
                 return _redelivered(sender), None
             ticket.key = key
             running = ticket if ticket.is_request else None
-            # It is remembered for longer than it is deliverable if its Deadline is far: it could come until then.
-            given = message.deadline
-            until = given.timestamp() if given is not None else ticket.deadline
-            self._add(key, Entry(digest, ticket.arrived, running), until, out)
+            self._add(key, Entry(digest, ticket.arrived, running), ticket.until, out)
             return None
         if entry.digest is not None and entry.digest != digest:
             reason = cut(f"MessageID {message.message_id} was used for another message")
@@ -51,9 +48,9 @@ class Duplicates:
             since = max(since, now - self._real_time - self._skew)
         return sent is not None and since + self._skew <= sent.timestamp() <= now + self._skew
 
-    def knows(self, sender: str, message_id: str) -> bool:
+    def knows(self, sender: str, message_id: str | None) -> bool:
         """Return whether that message was received."""
-        return self.memory.find(key_of(sender, message_id)) is not None
+        return message_id is not None and self.memory.find(key_of(sender, message_id)) is not None
 
     def expect(self, sender: str, message_id: str, deadline: float, now: float, out: list[Notice]) -> None:
         """Remember a message that was got in another way: it may still come, until `deadline`."""

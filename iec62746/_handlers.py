@@ -1,4 +1,4 @@
-"""Handlers at work: so many at once, so many messages waiting, each for so long; and listeners, each in its own time."""
+"""Handlers at work: so many at once, so many messages waiting, each for so long; and listeners."""
 
 import asyncio
 import inspect
@@ -21,8 +21,8 @@ GRACE = 1.0
 class Handlers:
     """Runs one piece of work for each message.
 
-    `work` returns the coroutine for a message, or None if there is nothing to run; `refuse` is told of each message that
-    found no place or took too long: what, reply code, reason.
+    `work` returns the coroutine for a message, or None if there is nothing to run; `refuse` is told of each message
+    that found no place or took too long: what, reply code, reason.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class Handlers:
         elif len(self._waiting) < self._limits.waiting:
             self._waiting.append(ticket)
         else:
-            self._refuse(ticket, What.BUSY, "5.1", f"{self._limits.waiting} messages wait for a handler (limit waiting)")
+            self._refuse(
+                ticket, What.BUSY, "5.1", f"{self._limits.waiting} messages wait for a handler (limit waiting)"
+            )
 
     def _has_room(self) -> bool:
         return len(self._running) + len(self._overdue) < self._limits.handlers
@@ -85,7 +87,9 @@ class Handlers:
                 return
             del self._running[task]
             self._overdue.add(task)
-            self._refuse(ticket, What.HANDLER_TOO_SLOW, "4.1", f"the handler took longer than {self._limits.handling:g} s")
+            self._refuse(
+                ticket, What.HANDLER_TOO_SLOW, "4.1", f"the handler took longer than {self._limits.handling:g} s"
+            )
             task.cancel()
 
     async def drain(self, spared: "set[asyncio.Task[Any]]") -> None:
@@ -170,7 +174,9 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._most, f"handlers of {self._name}")
         context = copy_context()
-        result = await asyncio.get_running_loop().run_in_executor(self._pool, context.run, _guarded, function, arguments)
+        result = await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: context.run(_guarded, function, arguments)
+        )
         return await result if inspect.isawaitable(result) else result
 
     def close(self) -> None:
@@ -201,5 +207,3 @@ async def cancelled(tasks: "set[asyncio.Task[Any]]", what: str) -> None:
         _, left = await asyncio.wait(tasks, timeout=GRACE)
         for task in left:
             log.error("%s does not end though it was cancelled: %r", what, task)
-
-

@@ -52,8 +52,8 @@ def item(element: etree._Element) -> Xml:
     start = xml[: xml.index(b">")]
     scope = element.nsmap
     said = {found[1].decode() for found in _DECLARED.finditer(start)}
-    seen = {found[1].decode() for found in _PREFIX.finditer(xml)}
-    wanted = [prefix for prefix in scope if prefix in seen and prefix not in said]
+    lent = [prefix for prefix in scope if prefix and prefix not in said]
+    wanted = _used(lent, xml) if lent else ()
     declarations = [f' xmlns:{prefix}="{escape_attribute(scope[prefix])}"' for prefix in wanted]
     if b' xmlns="' not in start:
         declarations.insert(0, f' xmlns="{escape_attribute(scope.get(None) or "")}"')
@@ -62,6 +62,15 @@ def item(element: etree._Element) -> Xml:
     return Xml(xml[:end] + "".join(declarations).encode() + xml[end:])
 
 
+def _used(prefixes: list[str], xml: bytes) -> list[str]:
+    """Return those of `prefixes` that `xml` seems to use."""
+    if len(prefixes) <= _FEW and not any(b"%b:" % prefix.encode() in xml for prefix in prefixes):
+        return []
+    seen = {found[1].decode() for found in _PREFIX.finditer(xml)}
+    return [prefix for prefix in prefixes if prefix in seen]
+
+
+_FEW = 8
 _NAME = re.compile(rb"<[^\s/>]+")
 _DECLARED = re.compile(rb' xmlns:([^=]+)="')
 _NAME_OCTETS = rb"[\w.\-\x80-\xff]"

@@ -11,7 +11,7 @@ from iec62746._tree import line, path
 from iec62746.errors import EnvelopeError, Rule
 from iec62746.limits import Limits
 
-MEMORY_MULTIPLE = 100
+MEMORY_MULTIPLE = 128
 """Octets of memory that reading takes at most, for each octet of `Limits.message`; a test measures it."""
 
 # By its first octets, with and without a byte order mark. XML asks for UTF-8 and UTF-16; UTF-32 begins like the latter.

@@ -1,9 +1,9 @@
 """The plain case, which is most of them: the header is one pattern, the payload a slice.
 
-To walk the header's nodes costs as much as to parse them. Where a valid document is plain (UTF-8, one namespace, no
-comment, CDATA, processing instruction or reference in the header, nothing in it but text and properties), its text says
-the same, and one pattern, made from the same table, reads it. What is not plain is left to `_read`. A test holds that
-both read the same.
+To validate the header and to walk its nodes costs as much as to parse them. Where a document is plain (UTF-8, one
+namespace, no comment, CDATA, processing instruction or reference in the header, nothing in it but text and properties,
+one element in Payload), one pattern, made from the same table as all else, reads its text, and whatever fits it is
+valid by the schema. What does not fit is left to `_read`. Tests hold that both read the same, and that it is valid.
 
 Whatever was read here is plain again when it is written, so it is read again as the same octets.
 """
@@ -16,8 +16,9 @@ from lxml import etree
 from iec62746 import _read
 from iec62746._forms import OWN_IN_PAYLOAD
 from iec62746._items import Xml
-from iec62746._schema import HEADER
-from iec62746.message import NAMESPACE, Kind, Message, Payload, Property, ReplyPart, RequestPart, thawed
+from iec62746._schema import HEADER, is_date_time
+from iec62746._validation import is_valid
+from iec62746.message import NAMESPACE, VERBS, Kind, Message, Payload, Property, ReplyPart, RequestPart, thawed
 
 _SPACE = r"[ \t\n]*"
 _FIELDS = (
@@ -32,23 +33,25 @@ def _text(name: str, *, is_mandatory: bool = True) -> str:
 
 
 _DECLARATION = r'(?:<\?xml version="1\.0"(?: encoding="(?:UTF|utf)-8")?\s*\?>)?\s*'
+_PROPERTY = re.compile(f"<Property>{_SPACE}{_text('Name')}{_text('Value')}</Property>{_SPACE}")
 _HEADER = re.compile(
     rf'\ufeff?{_DECLARATION}<(\w+) xmlns="{NAMESPACE}">{_SPACE}<Header>{_SPACE}'
     + "".join(_text(place.name, is_mandatory=place.low > 0) for place in HEADER.places if place.field in _FIELDS)
+    + f"((?:{_PROPERTY.pattern.replace('(', '(?:')})*+)</Header>"
 )
-_PROPERTY = re.compile(f"<Property>{_SPACE}{_text('Name')}{_text('Value')}</Property>{_SPACE}")
-_TAGS_OF_PROPERTY = 6
 _PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*(?:<(?!/\1>|[!?])[^<]*)*</\1>")
-# Its element is none of Payload's own, and looks as most do: it declares its default namespace in double quotes.
-_OWN = rf"<(?:[^\s<>/:]*:)?(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>]"
-_PAYLOAD = re.compile(rf"""{_SPACE}<Payload>{_SPACE}(?!{_OWN})(?=<[^\s<>/!?]+(?: [^\s='"<>]+="[^"<>]*")*? xmlns=")""")
+# Its element is none of Payload's own, and looks as most do: no prefix, its namespace in double quotes, an end tag.
+_PAYLOAD = re.compile(
+    rf"{_SPACE}<Payload>{_SPACE}(?=<(?!(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>])([^\s<>/!?:]+)"
+    rf"""(?: [^\s='"<>]+="[^"<>]*")*? xmlns="([^\s"&<]+)")"""
+)
 _ROOTS = {kind.value: (kind, f"</{kind.value}>") for kind in (Kind.REQUEST, Kind.RESPONSE, Kind.EVENT)}
 _PARTS = {"Reply": ReplyPart, "Request": RequestPart}
 _THAWED, _THAWED_PAYLOAD, _THAWED_PROPERTY = thawed(Message), thawed(Payload), thawed(Property)
 
 
 def message(root: etree._Element, data: bytes) -> Message | None:
-    """Return the message if its valid document is plain, else None."""
+    """Return the message if its document is plain, and thereby valid; else None."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -56,54 +59,56 @@ def message(root: etree._Element, data: bytes) -> Message | None:
     found = _HEADER.match(text)
     if found is None or found[1] not in _ROOTS:
         return None
-    name, verb, noun, revision, context, timestamp, source, reply_address, message_id, correlation_id, comment = (
+    name, verb, noun, revision, context, sent, source, address, message_id, correlation_id, comment, properties = (
         found.groups()
     )
-    end = text.find("</Header>", found.end())
-    properties = _properties(text, found.end(), end)
-    if properties is None:
+    if verb not in VERBS or (sent is not None and not is_date_time(sent)):
         return None
     kind, end_tag = _ROOTS[name]
     request = reply = payload = None
-    rest, at = len(root) - 1, end + 9
-    if rest and (part := _PART.match(text, at)):
+    rest, at = len(root) - 1, found.end()
+    if part := _PART.match(text, at):
         rest, at = rest - 1, part.end()
+        if not is_valid(root, len(data)):
+            return None
         value = _read.part(root[1], _PARTS[part[1]])
         if value.extensions:
             return None
         request, reply = (None, value) if part[1] == "Reply" else (value, None)
-    if rest:
-        payload = _payload(root, end_tag, text, at)
+    elif kind is Kind.RESPONSE:
+        return None
+    if rest == 1:
+        payload = _payload(root[-1], end_tag, text, at)
         if payload is None:
             return None
+    elif rest or text[at:].strip() != end_tag:
+        return None
     result = _THAWED(
-        kind, verb, noun, revision, None, context, timestamp, source, None, reply_address, None, None,
-        message_id, correlation_id, comment, properties, (), request, reply, payload,
+        kind, verb, noun, revision, None, context, sent, source, None, address, None, None,
+        message_id, correlation_id, comment, _properties(properties), (), request, reply, payload,
     )  # fmt: skip
     result.__class__ = Message
     return cast(Message, result)
 
 
-def _properties(text: str, at: int, end: int) -> tuple[Property, ...] | None:
-    """Return the properties that fill the header from `at` to `end`, or None if something else is there."""
-    found = _PROPERTY.findall(text, at, end)
-    if text.count("<", at, end) != _TAGS_OF_PROPERTY * len(found):
-        return None
+def _properties(text: str) -> tuple[Property, ...]:
+    """Return the properties that `text` is made of."""
     properties = []
-    for name, value in found:
+    for name, value in _PROPERTY.findall(text):
         one = _THAWED_PROPERTY(name, value)
         one.__class__ = Property
         properties.append(one)
     return tuple(properties)
 
 
-def _payload(root: etree._Element, end_tag: str, text: str, at: int) -> Payload | None:
-    """Return the Payload with its one element cut out of `text`; None if what begins at `at` is not that."""
+def _payload(part: etree._Element, end_tag: str, text: str, at: int) -> Payload | None:
+    """Return the Payload `part` with its one element cut out of `text`; None if what begins at `at` is not that."""
     begin, end = _PAYLOAD.match(text, at), text.rfind("</Payload>")
-    if begin is None or text[end + 10 :].strip() != end_tag or len(root[-1]) != 1:
+    if begin is None or begin[2] == NAMESPACE or text[end + 10 :].strip() != end_tag or len(part) != 1:
         return None
     xml = text[begin.end() : end].rstrip()
-    if xml.endswith("]]>"):
+    # Its one child is all that there is: what ends with its end tag has no text or CDATA behind it.
+    if not xml.endswith(f"</{begin[1]}>"):
         return None
     payload = _THAWED_PAYLOAD((Xml(xml.encode()),))
     payload.__class__ = Payload

@@ -22,12 +22,12 @@ from iec62746._schema import (
     Sequence,
 )
 from iec62746.errors import EnvelopeError, Rule
-from iec62746.message import ID, Kind, Message
+from iec62746.message import ID, Kind, Message, TypedForm
 
 
-def message(envelope: etree._Element, kind: Kind) -> Message:
+def message(envelope: etree._Element, kind: Kind, form: TypedForm | None = None) -> Message:
     """Return the message in `envelope`; raises `InvalidMessage` for a Payload of several kinds."""
-    values: dict[str, Any] = {"kind": kind}
+    values: dict[str, Any] = {"kind": kind, "form": form}
     for child in envelope.iterchildren("*"):
         field, cls, _ = _PART_OF[child.tag]
         if cls is None:

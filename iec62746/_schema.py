@@ -89,12 +89,21 @@ def escape_attribute(text: str) -> str:
     return escape(text).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
 
 
-def _date_time(text: str) -> str:
+def is_date_time(text: str) -> bool:
+    """True if `text` is an xs:dateTime."""
     found = _DATE_TIME.fullmatch(text)
-    if found and found[1] != "0000" and len(found[1]) < 20 and int(found[1]) <= _LAST_YEAR:
-        if found[3] <= "28" or _is_day(int(found[1]), int(found[2]), int(found[3])):
-            return text
-    raise InvalidMessage(f"{text!r} is no xs:dateTime: write it like 2026-11-23T08:00:00.000Z")
+    if found is None:
+        return False
+    year, month, day = found.group(1, 2, 3)
+    if year == "0000" or (len(year) > 18 and (len(year) > 19 or int(year) > _LAST_YEAR)):
+        return False
+    return day <= "28" or _is_day(int(year), int(month), int(day))
+
+
+def _date_time(text: str) -> str:
+    if not is_date_time(text):
+        raise InvalidMessage(f"{text!r} is no xs:dateTime: write it like 2026-11-23T08:00:00.000Z")
+    return text
 
 
 def _is_day(year: int, month: int, day: int) -> bool:

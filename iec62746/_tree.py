@@ -11,7 +11,7 @@ def split(tag: str) -> tuple[str, str]:
 
 def local(element: etree._Element) -> str:
     """Return the local name of `element`."""
-    return split(element.tag)[1]
+    return element.tag.rpartition("}")[2]
 
 
 def text(element: etree._Element) -> str:

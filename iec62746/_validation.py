@@ -49,6 +49,7 @@ def within(envelope: etree._Element, name: str, path: str) -> str:
 _RULES = {
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": Rule.VALUE,
     "SCHEMAV_CVC_ENUMERATION_VALID": Rule.VALUE,
+    "SCHEMAV_CVC_TYPE_3_1_1": Rule.ATTRIBUTE,
     "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1": Rule.ATTRIBUTE,
     "SCHEMAV_CVC_COMPLEX_TYPE_3_2_2": Rule.ATTRIBUTE,
 }

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 RETRY_FIRST = 0.1
 """Seconds: the upper end of the first random pause before a session is opened again."""
 RETRY_MOST = 10.0
-"""Seconds: the upper end of every later one, doubled each time up to this; a session that lasted as long starts anew."""
+"""Seconds: the upper end of every later one, doubled up to this; it starts anew after a session that lasted as long."""
 REANNOUNCE = 1.0
 """Seconds in which at most one announcement is made because somebody came."""
 GOODBYE = 2.0
@@ -165,7 +165,6 @@ class Connection:
         """Announce at each interval, and soon after somebody came who has not heard us yet (62746-3, 5.5.5)."""
         interval = self._exchange.domain.limits.presence
         while self._session is not None:
-            self._somebody_came.clear()
             try:
                 async with asyncio.timeout(interval):
                     await self._somebody_came.wait()
@@ -173,6 +172,7 @@ class Connection:
                 await asyncio.sleep(REANNOUNCE * (1.0 if self._exchange.is_vtn else random.random()))
             except TimeoutError:
                 pass
+            self._somebody_came.clear()
             try:
                 await self._announce(self._session, State.ONLINE)
             except TransportError as exc:
@@ -205,6 +205,11 @@ class Connection:
             log.info("%s could not say goodbye: %s", self._config.party, exc)
 
     # ---------------------------------------------------------------- what goes out
+
+    def check(self) -> None:
+        """Raise what keeps it from being open, if anything does."""
+        if not self.is_open:
+            raise self._absence()
 
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> None:
         """Send `message`; raises `TransportError`, or what ended the connection for good."""
@@ -286,7 +291,9 @@ class Connection:
 
     def _end_superseded(self, session: str) -> None:
         if self._lost is not None and not self._lost.done():
-            self._lost.set_result(Superseded(f"a newer session of {self._config.party}, {session}, is live: this one ends"))
+            self._lost.set_result(
+                Superseded(f"a newer session of {self._config.party}, {session}, is live: this one ends")
+            )
 
     def gone(self, party: str) -> None:
         """Take the transport's evidence."""

@@ -12,14 +12,14 @@ from lxml import etree
 
 from iec62746 import _compressed, _forms, _plain, _read, _tree, _write
 from iec62746._compressed import deflate, inflate
-from iec62746._diagnosis import EDITION_2, NO_EDITION_2, Diagnosis, diagnose, missing_code
+from iec62746._diagnosis import EDITION_2, NO_EDITION_2, Diagnosis, diagnose, misplaced, missing_code
 from iec62746._items import Xml, element
 from iec62746._parser import parse
 from iec62746._schema import M
 from iec62746._validation import complaint_of, is_valid, within
 from iec62746.errors import EnvelopeError, InvalidMessage, Rule
 from iec62746.limits import Limits
-from iec62746.message import Finding, Kind, Message, Payload
+from iec62746.message import Finding, Kind, Message, Payload, TypedForm
 
 __all__ = ["Reading", "Xml", "decode", "deflate", "element", "encode", "inflate", "payload"]
 
@@ -34,7 +34,7 @@ class Reading(StrEnum):
     TOLERANT = "tolerant"
 
 
-_STRICT = Reading.STRICT
+_STRICT, _TOLERANT = Reading.STRICT, Reading.TOLERANT
 
 
 def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DEFAULT) -> Message:
@@ -44,16 +44,17 @@ def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DE
     `Message.findings`. Raises `EnvelopeError` with rule, line, path and reply code (61968-100, edition 1).
     """
     root = parse(data, limits)
-    if root.tag in _GENERIC and is_valid(root, len(data)):
-        message = _plain.message(root, data) or _generic_message(root)
-    else:
-        message = None
+    message = _plain.message(root, data)
+    if message is None and root.tag in _GENERIC and is_valid(root, len(data)):
+        message = _generic_message(root)
     if message is None:
         root, message = _other_message(root, reading, len(data))
     if message.payload is not None and message.payload.compressed is not None:
         message = _check_compressed(message, message.payload.compressed, limits)
     if reading == _STRICT:
         _check_strict(message, root)
+    elif reading == _TOLERANT and _has_extensions(message):
+        message = replace(message, findings=(*message.findings, *misplaced(root)))
     return message
 
 
@@ -82,9 +83,9 @@ def _generic_message(root: etree._Element) -> Message | None:
     return _read_message(root, _GENERIC[root.tag]) if _forms.is_generic(root) else None
 
 
-def _read_message(envelope: etree._Element, kind: Kind) -> Message:
+def _read_message(envelope: etree._Element, kind: Kind, form: TypedForm | None = None) -> Message:
     try:
-        return _read.message(envelope, kind)
+        return _read.message(envelope, kind, form)
     except InvalidMessage as exc:
         # libxml2 lets the choice of Payload pass.
         line, path = _tree.line(envelope[-1]), f"{_tree.path(envelope)}/Payload"
@@ -106,7 +107,7 @@ def _other_message(root: etree._Element, reading: str, size: int) -> tuple[etree
             raise _under_rule(complaint, diagnosis, within(envelope, name, diagnosis.path))
         if (complaint := complaint_of(envelope, name, size)) is not None:
             raise complaint
-    return envelope, _with_diagnosis(replace(_read_message(envelope, kind), form=form), diagnosis)
+    return envelope, _with_diagnosis(_read_message(envelope, kind, form), diagnosis)
 
 
 def _with_diagnosis(message: Message, diagnosis: Diagnosis) -> Message:
@@ -116,6 +117,11 @@ def _with_diagnosis(message: Message, diagnosis: Diagnosis) -> Message:
     if diagnosis.items:
         payload = replace(payload or Payload(), items=(*(payload.items if payload else ()), *diagnosis.items))
     return replace(message, payload=payload, vendor=tuple(diagnosis.vendor), findings=tuple(diagnosis.findings))
+
+
+def _has_extensions(message: Message) -> bool:
+    parts = (message, message.request, message.reply)
+    return any(part is not None and part.extensions for part in parts)
 
 
 def _check_compressed(message: Message, text: str, limits: Limits) -> Message:

@@ -175,13 +175,14 @@ class Exchange:
             reason = f"{len(delivery.body)} octets: the limit is {self._limits.message}"
             too_large = EnvelopeError(Rule.TOO_LONG, reason, reply_code="3.1")
             return self._unread(delivery, sender, What.TOO_LARGE, too_large, now)
-        if sender is None or (sender == self.party and type(delivery.address) is not Presence):
+        if sender is None:
             return [_turned_away(delivery)]
         try:
             message = decode(delivery.body, reading=self._reading, limits=self._limits)
         except EnvelopeError as exc:
             return self._unread(delivery, sender, What.UNREADABLE, exc, now)
-        ticket = Ticket(message, sender, delivery.address, now, now + self._limits.real_time)
+        deadline = now + self._limits.real_time
+        ticket = Ticket(message, sender, delivery.address, now, deadline, deadline)
         ticket.correlation_id = delivery.correlation_id or message.correlation_id or message.message_id or ""
         if message.kind is Kind.FAULT:
             return self._receive_reply(ticket, delivery.correlation_id, now)
@@ -212,7 +213,7 @@ class Exchange:
             return [notice]
         key = delivery.correlation_id
         if delivery.reply_to is not None:
-            ticket = Ticket(_UNREAD, sender, delivery.address, now, now, delivery.reply_to, key)
+            ticket = Ticket(_UNREAD, sender, delivery.address, now, now, now, delivery.reply_to, key)
             return [notice, *self._answers.fault(ticket, notice.reply_code, notice.detail, now)]
         asked = self._pending.get(key)
         if asked is None or asked.to != sender:
@@ -226,6 +227,12 @@ class Exchange:
             return [Notice(What.NO_REPLY_ADDRESS, ticket.sender, "no reply address that is proven to be the sender's")]
         ticket.reply_to = delivery.reply_to
         out: list[Output] = []
+        if refusal is not None and refusal.what is What.EXPIRED:
+            # Of what may have been executed when it came first, nobody is told that it was refused.
+            if self._duplicates.knows(ticket.sender, ticket.message.message_id):
+                refusal = None
+            elif delivery.redelivered:
+                return [refusal]
         if refusal is None:
             if not self._is_new(ticket, delivery, out):
                 return out

@@ -69,11 +69,14 @@ class Ticket:
     arrived: float
     deadline: float
     """When it stops being deliverable: never later than real_time and the clock skew after it arrived."""
+    until: float
+    """The same, however late its own Deadline: a duplicate may come until then."""
     reply_to: ReplyTo | None = None
     correlation_id: str = ""
     key: tuple[str, str] | None = None
     waiting: list[tuple[ReplyTo, str]] = field(default_factory=list)
     """Where duplicates wait for the answer, with their correlation ids; at most eight."""
+    has_deadline: bool = False
     is_open: bool = True
     is_counted: bool = False
 

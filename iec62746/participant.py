@@ -1,4 +1,4 @@
-"""One party in one domain: handlers in, requests and events out. VTN and VEN are thin façades over it (62746-3, 3.1.17)."""
+"""One party in one domain: handlers in, requests and events out; VTN and VEN are façades of it (62746-3, 3.1.17)."""
 
 import asyncio
 import copy
@@ -6,13 +6,14 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from lxml import etree
 
@@ -42,14 +43,13 @@ from iec62746.plugins import transport as find_transport
 from iec62746.plugins import without_password
 from iec62746.reply import Reply
 from iec62746.roster import Changed, PartyConflict, PartyPresence
-from iec62746.transport import Config, Transport, lacks
+from iec62746.transport import Config, Outgoing, Transport, lacks
 
 log = logging.getLogger(__name__)
 
 PayloadLike = Payload | Xml | str | bytes | etree._Element
 Answer = Reply | Message | PayloadLike | None
-RequestHandler = Callable[[Message], Awaitable[Answer] | Answer]
-EventHandler = Callable[[Message], Awaitable[None] | None]
+Handler = Callable[[Message], Awaitable[Any]]
 R = TypeVar("R", bound=Callable[..., Any])
 
 # The task of the handler or listener that runs us, in whatever task it started itself.
@@ -60,14 +60,14 @@ _AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work"
 class _EventRoute:
     noun: str | None
     nodes: frozenset[str] | None
-    handler: EventHandler
+    handler: Handler
 
 
 class Participant:
     """A party of a domain: register handlers, then `async with` it, or `run()` it.
 
-    `domain` is a `Domain` or the path of its file; `urls` one URL or several for fail-over; `password` and `tls` are for
-    the transport. Raises `DomainError`, `UnknownTransport`, and `MissingCapability` listing what the transport lacks.
+    `domain` is a `Domain` or the path of its file; `urls` one URL or several for fail-over; `password` and `tls` are
+    for the transport. Raises `DomainError`, `UnknownTransport`, `MissingCapability` listing what the transport lacks.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Participant:
             tls=tls,
         )
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id)
-        self._requests: dict[tuple[str, str], RequestHandler] = {}
+        self._requests: dict[tuple[str, str], Handler] = {}
         self._events: list[_EventRoute] = []
         self._listeners: dict[type | str, list[Listener]] = {
             key: [] for key in (Changed, Notice, PartyConflict, "connected", "lost")
@@ -125,9 +125,10 @@ class Participant:
     # ---------------------------------------------------------------- handlers
 
     def on_request(self, verb: str, noun: str) -> Callable[[R], R]:
-        """Register the handler of requests `verb` `noun`: it returns None for OK, a payload, or a `Reply`; raises `Refused`.
+        """Register the handler of requests `verb` `noun`.
 
-        One that is not a coroutine function runs in a thread. It has `handling` seconds, then the reply is 4.1.
+        It returns None for OK, a payload, or a `Reply`, or raises `Refused`. One that is not a coroutine function runs
+        in a thread. It has `handling` seconds, then the reply is 4.1.
         """
         if verb not in REQUEST_VERBS:
             raise InvalidMessage(f"{verb!r} is no verb of a request: use one of {', '.join(sorted(REQUEST_VERBS))}")
@@ -135,7 +136,7 @@ class Participant:
         def register(handler: R) -> R:
             if (verb, noun) in self._requests:
                 raise LocalError(f"{verb} {noun} has a handler already: there is one for each verb and noun")
-            self._requests[verb, noun] = handler
+            self._requests[verb, noun] = self._in_threads(handler)
             return handler
 
         return register
@@ -150,7 +151,7 @@ class Participant:
         def register(handler: R) -> R:
             if self._connection is not None and nodes is not None:
                 raise LocalError(f"{self.party} is open and has subscribed: register handlers of events before")
-            self._events.append(_EventRoute(noun, nodes, handler))
+            self._events.append(_EventRoute(noun, nodes, self._in_threads(handler)))
             return handler
 
         return register
@@ -164,8 +165,13 @@ class Participant:
         wanted = self.domain.expand(pattern) if pattern is not None else tuple(self.domain.nodes)
         nodes = [one for one in wanted if one in allowed and (noun is None or noun in self.domain.nodes[one].nouns)]
         if not nodes:
-            what = " ".join(part for part in (pattern and f"node {pattern}", noun and f"noun {noun}") if part) or "any node"
-            raise InvalidAddress(f"{self.party} may subscribe to {', '.join(allowed) or 'no node'}: nothing there fits {what}")
+            what = (
+                " ".join(part for part in (pattern and f"node {pattern}", noun and f"noun {noun}") if part)
+                or "any node"
+            )
+            raise InvalidAddress(
+                f"{self.party} may subscribe to {', '.join(allowed) or 'no node'}: nothing there fits {what}"
+            )
         return frozenset(nodes)
 
     def on_presence(self, handler: R) -> R:
@@ -185,7 +191,7 @@ class Participant:
         return self._listen("connected", handler)
 
     def on_lost(self, handler: R) -> R:
-        """Register a listener to the error that ended the connection; it is opened again unless `closed` says otherwise."""
+        """Register a listener to what ended the connection; it is opened again unless `closed` says otherwise."""
         return self._listen("lost", handler)
 
     def _listen(self, what: type | str, function: R) -> R:
@@ -204,10 +210,17 @@ class Participant:
 
     # ---------------------------------------------------------------- requests and events out
 
-    async def request_message(self, template: Message, *, to: str | None = None, timeout: float | None = None) -> Message:
-        """Send `template` as a request and return the whole answer; the header's ids, Source, Destination, Deadline are ours.
+    async def request_message(
+        self,
+        template: Message,
+        *,
+        to: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the caller's patience; the exchange keeps it
+    ) -> Message:
+        """Send `template` as a request and return the whole answer.
 
-        Otherwise as `request`, but a FAILED answer returns too.
+        Its MessageID, Source, Destination and Deadline are made anew. Otherwise as `request`, but a FAILED answer
+        returns too.
         """
         return await self._request(template, to or self.domain.vtn, timeout)
 
@@ -217,11 +230,13 @@ class Participant:
         send = self._exchange.publish(template, node, time.time())
         await connection.send(send.to, send.message)
 
-    async def _request(self, template: Message, to: str, timeout: float | None) -> Message:
+    async def _request(self, template: Message, to: str, given_timeout: float | None) -> Message:
         real_time = self.domain.limits.real_time
-        patience = real_time if timeout is None else timeout
+        patience = real_time if given_timeout is None else given_timeout
         if not patience > 0:
-            raise InvalidMessage(f"timeout is {timeout!r}: give seconds above 0, or None for {real_time:g} (limit real_time)")
+            raise InvalidMessage(
+                f"timeout is {given_timeout!r}: give seconds above 0, or None for {real_time:g} (limit real_time)"
+            )
         connection, now = self._open_connection(), time.time()
         outgoing = self._exchange.request(template, to, now, patience)
         key = outgoing.correlation_id
@@ -248,7 +263,7 @@ class Participant:
         to: str,
         ids: Iterable[ID | str],
         options: Iterable[Option] | Mapping[str, str],
-        timeout: float | None,
+        given_timeout: float | None,
     ) -> Reply:
         template = Message(
             kind=Kind.REQUEST,
@@ -257,15 +272,17 @@ class Participant:
             request=_request_part(ids, options),
             payload=payload(given) if given is not None else None,
         )
-        answer = await self._request(template, to, timeout)
+        answer = await self._request(template, to, given_timeout)
         reply = Reply.of(answer)
         if reply.result == Result.FAILED:
             raise RequestFailed(answer)
         return reply
 
     def _open_connection(self) -> Connection:
+        """Return the connection that a message of the application may be sent by."""
         if self._connection is None:
             raise Closed(f"{self.party} is not open: use `async with`, or call it while it runs")
+        self._connection.check()
         return self._connection
 
     # ---------------------------------------------------------------- life
@@ -288,7 +305,9 @@ class Participant:
             await self.aclose()
             where = ", ".join(map(without_password, self._config.urls))
             trouble = connection.trouble or "no answer"
-            raise Unreachable(f"not connected within {limit:g} s (limit set_up) to {where}: {trouble}") from connection.trouble
+            raise Unreachable(
+                f"not connected within {limit:g} s (limit set_up) to {where}: {trouble}"
+            ) from connection.trouble
         except BaseException:
             await self.aclose()
             raise
@@ -313,9 +332,10 @@ class Participant:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Finish the handlers that run, say goodbye and close; idempotent, from anywhere. Takes about `handling` s at most.
+        """Finish the handlers that run, say goodbye and close; idempotent, and safe from anywhere.
 
-        Requests that come meanwhile are answered 5.1. Called from within a handler or listener, it does not wait for that one.
+        Takes about `handling` seconds at most; requests that come meanwhile are answered 5.1. Called from within a
+        handler or a listener, it does not wait for that one.
         """
         if self._life is None or self._handlers is None:
             return
@@ -329,10 +349,11 @@ class Participant:
         await asyncio.shield(self._closing)
 
     async def _close(self, handlers: Handlers, life: "asyncio.Task[None]") -> None:
-        connection = self._open_connection()
+        connection = self._connection
         try:
             await handlers.drain(self._spared)
-            await connection.say_goodbye()
+            if connection is not None:
+                await connection.say_goodbye()
         finally:
             listeners = {task for some in self._listeners.values() for one in some for task in one.stop()}
             self._connection = None
@@ -427,7 +448,7 @@ class Participant:
 
     # ---------------------------------------------------------------- handlers at work
 
-    def _work_for(self, ticket: Ticket) -> "Any":
+    def _work_for(self, ticket: Ticket) -> Coroutine[Any, Any, None] | None:
         """Return the work of the handlers for one message, if it may still be delivered (62746-3, 5.1)."""
         message = ticket.message
         if self._exchange.is_expired(ticket, time.time()):
@@ -444,10 +465,11 @@ class Participant:
             self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
         return None
 
-    async def _handle_request(self, handler: RequestHandler, ticket: Ticket) -> None:
+    async def _handle_request(self, handler: Handler, ticket: Ticket) -> None:
         message = ticket.message
+        _AT_WORK.set(asyncio.current_task())
         try:
-            template = self._answer(message.noun, await self._call(handler, message))
+            template = self._answer(message.noun, await handler(message))
             outputs = self._exchange.answer(ticket, template, time.time())
         except Refused as exc:
             outputs = self._refused_by_handler(ticket, exc)
@@ -459,13 +481,11 @@ class Participant:
             outputs = self._failed(ticket, exc)
         for output in outputs:
             if type(output) is Send and self._connection is not None:
-                await self._send_answer(output, ticket)
+                await self._send_answer(self._connection, output, ticket)
 
-    async def _call(self, handler: Callable[[Message], Any], message: Message) -> Any:
-        _AT_WORK.set(asyncio.current_task())
-        if is_coroutine_function(handler):
-            return await handler(message)
-        return await self._threads.run(handler, message)
+    def _in_threads(self, handler: R) -> Handler:
+        """Return `handler` as it is if it is a coroutine function, else as one that runs in a thread."""
+        return handler if is_coroutine_function(handler) else partial(self._threads.run, handler)
 
     def _answer(self, noun: str, given: Any) -> Message:
         """Return what a handler gave as a message; raises `InvalidMessage` if it is nothing that can be one."""
@@ -496,22 +516,23 @@ class Participant:
         log.error("%s: the handler of %s %s failed", self.party, message.verb, message.noun, exc_info=exc)
         return self._refusal(ticket, What.HANDLER_FAILED, "5.3", f"the handler failed: {type(exc).__name__}")
 
-    async def _send_answer(self, answer: Send, ticket: Ticket) -> None:
+    async def _send_answer(self, connection: Connection, answer: Send, ticket: Ticket) -> None:
         try:
-            await self._open_connection().send(answer.to, answer.message)
+            await connection.send(answer.to, answer.message)
         except Iec62746Error as exc:
             self._on_output(Notice(What.UNANSWERED, ticket.sender, f"the answer could not be sent: {exc}"))
 
-    async def _handle_event(self, handlers: list[EventHandler], ticket: Ticket) -> None:
+    async def _handle_event(self, handlers: list[Handler], ticket: Ticket) -> None:
+        _AT_WORK.set(asyncio.current_task())
         if len(handlers) == 1:
             return await self._handle_one(handlers[0], ticket)
         async with asyncio.TaskGroup() as group:
             for handler in handlers:
                 group.create_task(self._handle_one(handler, ticket))
 
-    async def _handle_one(self, handler: EventHandler, ticket: Ticket) -> None:
+    async def _handle_one(self, handler: Handler, ticket: Ticket) -> None:
         try:
-            await self._call(handler, ticket.message)
+            await handler(ticket.message)
         except asyncio.CancelledError as exc:
             if _is_cancelled():
                 raise
@@ -548,7 +569,7 @@ class _PresenceView(Mapping[str, PartyPresence]):
         return len(self._roster.known)
 
 
-async def _send_within(patience: float, connection: Connection, to: Inbox, outgoing: Any) -> None:
+async def _send_within(patience: float, connection: Connection, to: Inbox, outgoing: Outgoing) -> None:
     """Send, but do not wait for room at the receiver longer than `patience` seconds."""
     try:
         async with asyncio.timeout(patience):
@@ -572,5 +593,7 @@ def _request_part(ids: Iterable[ID | str], options: Iterable[Option] | Mapping[s
     if isinstance(ids, str):
         ids = (ids,)  # a string is no list of its characters
     all_ids = tuple(one if isinstance(one, ID) else ID(one) for one in ids)
-    pairs = [Option(*pair) for pair in options.items()] if isinstance(options, Mapping) else list(options)
-    return RequestPart(ids=all_ids, options=tuple(pairs)) if all_ids or pairs else None
+    if isinstance(options, Mapping):
+        options = [Option(*pair) for pair in cast(Mapping[str, str], options).items()]
+    pairs = tuple(options)
+    return RequestPart(ids=all_ids, options=pairs) if all_ids or pairs else None

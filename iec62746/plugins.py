@@ -70,7 +70,9 @@ def transports() -> Iterator[Plugin]:
 
 def _entries() -> list[metadata.EntryPoint]:
     """Return each entry point once, though its distribution may be found twice on the path."""
-    unique = {(entry.name, entry.value, _distribution(entry)): entry for entry in metadata.entry_points(group=TRANSPORTS)}
+    unique = {
+        (entry.name, entry.value, _distribution(entry)): entry for entry in metadata.entry_points(group=TRANSPORTS)
+    }
     return list(unique.values())
 
 

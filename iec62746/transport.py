@@ -1,7 +1,7 @@
 """The contract between the core and a transport: six methods, and capabilities as data.
 
-A transport carries bytes. Correlation, deadlines, retries, re-opening, duplicates, presence and validation are the core's. The
-conformance kit holds a transport to what it declares here.
+A transport carries bytes. Correlation, deadlines, retries, re-opening, duplicates, presence and validation are the
+core's. The conformance kit holds a transport to what it declares here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -151,11 +151,11 @@ class Receipt:
 class Config:
     """What a transport needs to open a session.
 
-    `session` names it, in `[A-Za-z0-9_-]{1,32}`. `will` is a presence message that the communication server publishes should the
-    session end without having been closed, where it can.
+    `session` names it, in `[A-Za-z0-9_-]{1,32}`. `will` is a presence message that the communication server publishes
+    should the session end without having been closed, where it can. URLs, which may hold a password, are not shown.
     """
 
-    urls: tuple[str, ...]
+    urls: tuple[str, ...] = field(repr=False)
     domain: str
     party: str
     vtn: str
@@ -175,15 +175,19 @@ class Observer(Protocol):
 
     def lost(self, cause: TransportError) -> None:
         """The session broke: called once, never after `aclose`."""
+        ...
 
     def gone(self, party: str) -> None:
-        """There is evidence that the last connection of `party` ended."""
+        """There is evidence that the last connection of `party` ended; told to who subscribed to its presence."""
+        ...
 
     def bounced(self, correlation_id: str, cause: TransportError) -> None:
         """A message that had been sent was returned."""
+        ...
 
     def blocked(self, is_blocked: bool) -> None:
         """The communication server takes no more, or takes again."""
+        ...
 
 
 class Subscription(Protocol):
@@ -191,6 +195,7 @@ class Subscription(Protocol):
 
     async def cancel(self) -> None:
         """End it; afterwards nothing more is delivered. Idempotent."""
+        ...
 
 
 class Session(Protocol):
@@ -199,26 +204,32 @@ class Session(Protocol):
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> Receipt:
         """Send `message`, or raise a `TransportError` whose outcome says what may have happened to it.
 
-        Raises `Expired` past `message.expires`, `NoReceiver` for an inbox where nobody is (as far as the capabilities go; a node
-        without subscribers is no error), `Overloaded`, `PermissionDenied`, `SessionLost`; `TooLarge` over `max_message`; `Closed`
-        after `aclose`. May be called concurrently. Never waits longer than until `message.expires`.
+        Raises `Expired` past `message.expires`, `NoReceiver` for an inbox where nobody is (as far as the capabilities
+        go; a node without subscribers is no error), `Overloaded`, `PermissionDenied`, `SessionLost`; `TooLarge` over
+        `max_message`; `Closed` after `aclose`. May be called concurrently. Never waits longer than until
+        `message.expires`.
         """
+        ...
 
     async def subscribe(self, address: Address, deliver: Deliver) -> Subscription:
         """Subscribe to one exact address (`Presence()`: everybody's); live when it returns."""
+        ...
 
     async def aclose(self) -> None:
         """Close; idempotent, never raises. The party's queues are gone afterwards, and the will is not published."""
+        ...
 
 
 class Transport(Protocol):
     """Found by the scheme of a URL, up to the first `+`, in the entry points of group `iec62746.transports`."""
 
     def capabilities(self, url: str) -> Capabilities:
-        """Return what this transport promises for `url`, without any I/O; raises `LocalError` for a URL that is wrong."""
+        """Return what this transport promises for `url`, without any I/O; raises `LocalError` for a wrong one."""
+        ...
 
     async def open(self, config: Config, observer: Observer) -> Session:
         """Open a session, or raise a `TransportError`: `Unreachable`, `AuthenticationFailed`, `PermissionDenied`."""
+        ...
 
 
 def names_of(capabilities: Capabilities) -> dict[str, str]:

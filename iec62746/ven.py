@@ -4,8 +4,8 @@ import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from iec62746.domain import Domain
 from iec62746 import envelope
+from iec62746.domain import Domain
 from iec62746.errors import InvalidAddress
 from iec62746.message import ID, Kind, Message, Option
 from iec62746.participant import Participant, PayloadLike
@@ -41,12 +41,12 @@ class VirtualEndNode(Participant):
         *,
         ids: Iterable[ID | str] = (),
         options: Iterable[Option] | Mapping[str, str] = (),
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the caller's patience; the exchange keeps it
     ) -> Reply:
         """Ask the VTN, and return its Reply, OK or PARTIAL (62746-3, 5.5.2 and 5.5.3).
 
-        `timeout` in seconds (None: `real_time`). Raises `RequestFailed` with the Reply for FAILED, `NoReply` past the timeout,
-        `NoReceiver` if the VTN is absent and the transport can tell, `PermissionDenied`, `InvalidMessage`.
+        `timeout` in seconds (None: `real_time`). Raises `RequestFailed` with the Reply for FAILED, `NoReply` past the
+        timeout, `NoReceiver` if the VTN is absent and the transport can tell, `PermissionDenied`, `InvalidMessage`.
         """
         return await self._ask(verb, noun, payload, self.domain.vtn, ids, options, timeout)
 

@@ -4,8 +4,8 @@ import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from iec62746.domain import Domain
 from iec62746 import envelope
+from iec62746.domain import Domain
 from iec62746.message import ID, Kind, Message, Option
 from iec62746.participant import Participant, PayloadLike
 from iec62746.reply import Reply
@@ -37,12 +37,12 @@ class VirtualTopNode(Participant):
         to: str,
         ids: Iterable[ID | str] = (),
         options: Iterable[Option] | Mapping[str, str] = (),
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the caller's patience; the exchange keeps it
     ) -> Reply:
         """Ask the VEN `to`, and return its Reply, OK or PARTIAL (62746-3, 5.5.2 and 5.5.3).
 
-        `timeout` in seconds (None: `real_time`). Raises `RequestFailed` with the Reply for FAILED, `NoReply` past the timeout,
-        `NoReceiver` if the VEN is absent and the transport can tell, `PermissionDenied`, `InvalidMessage`.
+        `timeout` in seconds (None: `real_time`). Raises `RequestFailed` with the Reply for FAILED, `NoReply` past the
+        timeout, `NoReceiver` if the VEN is absent and the transport can tell, `PermissionDenied`, `InvalidMessage`.
         """
         return await self._ask(verb, noun, payload, to, ids, options, timeout)
 

@@ -95,6 +95,7 @@ class Member:
         self.executed: list[Ticket] = []
         self.completed: dict[str, Completed] = {}
         self.failed: dict[str, Iec62746Error] = {}
+        self.ended: list[str] = []
         self.notices: list[Notice] = []
         self.changes: list[Changed] = []
         self.conflicts: list[PartyConflict] = []
@@ -195,8 +196,10 @@ class Member:
                 self.executed.append(output.ticket)
             elif isinstance(output, Completed):
                 self.completed[output.key] = output
+                self.ended.append(output.key)
             elif isinstance(output, Failed):
                 self.failed[output.key] = output.error
+                self.ended.append(output.key)
             else:
                 self._keep(output)
 

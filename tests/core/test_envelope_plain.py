@@ -58,7 +58,6 @@ PLAIN_DOCUMENTS = [
     event(PROPERTY * 3),
     event("<Source>a > b</Source>" + PROPERTY),
     event(payload=f"\n <Payload>\n  {ITEM}\n </Payload>\n"),
-    event(payload="<Payload><x:a xmlns:x='urn:u'/></Payload>".replace("'", '"').replace("<x:a", '<x:a xmlns=""')),
     event(payload='<Payload><a xmlns="urn:u"><![CDATA[</Payload>]]></a></Payload>'),
     event(payload='<Payload><a xmlns="urn:u"><Payload/><!-- </Payload> --></a></Payload>'),
     event(payload='<Payload><IDs xmlns="urn:u">&lt;</IDs></Payload>'),
@@ -93,6 +92,8 @@ OTHER_DOCUMENTS = [
     event(payload="<Payload><ID>1</ID></Payload>"),
     event(payload="<Payload><Compressed>1</Compressed></Payload>"),
     event(payload="<Payload/>"),
+    event(payload='<Payload><x:a xmlns="" xmlns:x="urn:u"></x:a></Payload>'),
+    event(payload='<Payload><a xmlns="urn:u"/></Payload>'),
     event(payload=f"<Payload >{ITEM}</Payload >"),
     reply('<reason>a</reason></Error><a xmlns="urn:u"><Reply></Reply></a><Error xmlns="urn:u">'),
     reply("<reason><![CDATA[</Reply>]]></reason>"),
@@ -119,6 +120,48 @@ def test_a_document_that_is_not_plain_is_left_to_the_tree(text: str) -> None:
 
     assert schema().validate(etree.fromstring(data)), schema().error_log
     assert by_pattern(data) is None
+
+
+INVALID_DOCUMENTS = [
+    event().replace("created", "Created"),
+    event().replace("created", " created"),
+    event("<Timestamp>today</Timestamp>"),
+    event("text" + PROPERTY),
+    event(PROPERTY + "text"),
+    event(PROPERTY + "text" + PROPERTY),
+    event(PROPERTY.replace("<Value>", "text<Value>")),
+    event("<Source>a</Source>text"),
+    event(f"{PROPERTY}<Source>a</Source>"),
+    event(payload=f"text<Payload>{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}</Payload>text"),
+    event(payload=f"<Payload>text{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}text</Payload>"),
+    event(payload=f"<Payload>{ITEM}/></Payload>"),
+    event(payload=f"<Payload>{ITEM}<![CDATA[</DERGroups>]]></Payload>"),
+    event(payload='<Payload><a xmlns="urn:u"/>></Payload>'),
+    event(payload=f"<Payload>{ITEM}</Payload><Payload>{ITEM}</Payload>"),
+    event(payload=f"<Payload>{ITEM}</Payload>{ITEM}"),
+    event(payload="text"),
+    event(payload='<Payload><a xmlns=""></a></Payload>'),
+    event(payload="<Payload><a></a></Payload>"),
+    event(payload=f'<Payload><a xmlns="{NAMESPACE}"></a></Payload>'),
+    event(payload=f'<Payload><a xmlns="{NAMESPACE.replace("/", "&#47;")}"></a></Payload>'),
+    event(payload=f'<Payload><x:a xmlns="urn:u" xmlns:x="{NAMESPACE}"></x:a></Payload>'),
+    event(payload="<Request></Request>"),
+    reply("<Nothing/>"),
+    PLAIN.replace("EventMessage", "ResponseMessage"),
+    PLAIN.replace("EventMessage", "FaultMessage"),
+]
+
+
+@pytest.mark.parametrize("text", INVALID_DOCUMENTS)
+def test_a_document_that_is_not_valid_never_fits_the_pattern(text: str) -> None:
+    data = text.encode()
+
+    assert not schema().validate(etree.fromstring(data))
+    assert by_pattern(data) is None
+    with pytest.raises(EnvelopeError):
+        decode(data)
 
 
 @pytest.mark.parametrize("text", [*PLAIN_DOCUMENTS, *OTHER_DOCUMENTS])
@@ -165,26 +208,26 @@ def test_a_reply_is_read_with_its_part() -> None:
 
 
 PIECES = [
-    "<!--", "-->", "<![CDATA[", "]]>", "<?p ", "?>", "&lt;", "&#33;", "<", ">", "\r\n", " ", "!", "?", '"', "'", "\ufeff",
+    "<!--", "-->", "<![CDATA[", "]]>", "<?p ", "?>", "&lt;", "&#33;", "<", ">", "\r\n", " ", "!", "?", '"', "'",
     "<Header>", "</Header>", "<Payload>", "</Payload>", "<Property><Name>a</Name>", "<Value>b</Value></Property>",
-    "<Source>", "</Source>", '<a xmlns="urn:u">', "</a>", '<a xmlns="urn:u"/>', "<x:a xmlns:x='urn:u' b=\">\"/>", "<ID>", "</ID>",
-    "</EventMessage>", "<Format/>", "a", "é",
+    "<Source>", "</Source>", '<a xmlns="urn:u">', "</a>", '<a xmlns="urn:u"/>', "<x:a xmlns:x='urn:u' b=\">\"/>",
+    "<ID>", "</ID>", "</EventMessage>", "<Format/>", "a", "é", "\ufeff",
 ]  # fmt: skip
 
 
 @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(st.data())
 def test_both_ways_read_the_same_wherever_pieces_of_markup_are_strewn(data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from([*PLAIN_DOCUMENTS, *OTHER_DOCUMENTS]))
+    text = data.draw(st.sampled_from([*PLAIN_DOCUMENTS, *OTHER_DOCUMENTS, *INVALID_DOCUMENTS]))
     pieces = st.lists(st.sampled_from(PIECES), max_size=3)
     for _ in range(data.draw(st.integers(0, 3))):
-        at = data.draw(st.sampled_from([index for index, one in enumerate(text) if one in "<>"])) + data.draw(
-            st.integers(0, 1)
-        )
+        tags = [index for index, one in enumerate(text) if one in "<>"]
+        at = data.draw(st.sampled_from(tags)) + data.draw(st.integers(0, 1))
         text = text[:at] + "".join(data.draw(pieces)) + text[at:]
     document = text.encode()
     try:
         root = parse(document, Limits())
+        assert by_pattern(document) is None or schema().validate(root), schema().error_log
         message = decode(document)
     except EnvelopeError:
         return

@@ -12,7 +12,7 @@ def a_memory(most: int = 10, octets: int = 1_000) -> Memory:
 
 
 def remember(memory: Memory, name: str, until: float = 100.0, arrived: float = 1.0) -> Ticket:
-    ticket = Ticket(REQUEST, "ven-1", Inbox("vtn"), arrived, until, ReplyTo(1), key=("ven-1", name))
+    ticket = Ticket(REQUEST, "ven-1", Inbox("vtn"), arrived, until, until, ReplyTo(1), key=("ven-1", name))
     memory.add(("ven-1", name), Entry(7, arrived, ticket), until)
     return ticket
 

@@ -130,7 +130,8 @@ class Maker:
         return str(self.some([one for one in VALUES.get(kind, ["", "a", " <&> "]) if one != "x:name"]))
 
     def foreign(self, parent: Any) -> Any:
-        child = etree.SubElement(parent, self.some(FOREIGN[:1] if local(parent) == "Payload" else FOREIGN))
+        name = self.some(FOREIGN[:1] if local(parent) == "Payload" else FOREIGN)
+        child = etree.SubElement(parent, name, nsmap=self.some([None, {None: etree.QName(name).namespace}]))
         if self.draw(st.booleans()):
             # What an extension's schema knows is checked too: a Message in it has to be one.
             names = ["b", "{urn:a}b", M + "Verb", *([M + "Message"] if self.is_spoilt else [])]
@@ -201,7 +202,11 @@ def add_own(maker: Maker, element: Any) -> None:
 
 
 def add_text(maker: Maker, element: Any) -> None:
-    element.text = maker.some(["text", " \n", "\u00a0", "1"])
+    text = maker.some(["text", " \n", "\u00a0", "1", ">"])
+    if maker.draw(st.booleans()) and element.getparent() is not None:
+        element.tail = text
+    else:
+        element.text = text
 
 
 def move_to_another_namespace(maker: Maker, element: Any) -> None:
@@ -238,7 +243,8 @@ def written(maker: Maker, root: Any) -> bytes:
     if form == "soap":
         text = f'<s:E xmlns:s="urn:s" xmlns:x="urn:x"><s:Header/><s:Body>{text}</s:Body></s:E>'
     # Prefixes that text uses; lxml would drop them.
-    text = re.sub(r"(?<=^<)[^\s/>]+", lambda name: f'{name[0]} xmlns:xs="http://www.w3.org/2001/XMLSchema"', text)
+    if "xs:" in text:
+        text = re.sub(r"(?<=^<)[^\s/>]+", lambda name: f'{name[0]} xmlns:xs="http://www.w3.org/2001/XMLSchema"', text)
     text = text.replace("<m:xpath>x:", '<m:xpath xmlns:x="urn:x">x:')
     comment = maker.some(["", "", "<!-- c -->", "<?p i?>"])
     return text.replace("</", comment + "</", maker.some([1, 3])).encode(maker.some(["utf-8", "utf-8", "utf-16"]))
@@ -255,7 +261,6 @@ def documents(draw: Callable[..., Any], is_spoilt: st.SearchStrategy[bool]) -> b
 
 @st.composite
 def mixed_payloads(draw: Callable[..., Any]) -> bytes:
-    maker = Maker(draw)
     root = etree.fromstring(
         f'<EventMessage xmlns="{M[1:-1]}"><Header><Verb>created</Verb><Noun/></Header></EventMessage>'
     )
@@ -301,11 +306,13 @@ def test_what_was_not_spoilt_is_valid(standard: Any, data: bytes) -> None:
 
 @many
 @given(documents(st.booleans()))
-def test_what_the_standard_reading_takes_the_tolerant_reading_takes_without_a_finding(data: bytes) -> None:
+def test_what_the_standard_reading_takes_the_tolerant_reading_takes_too(data: bytes) -> None:
     if complaint(data) == "":
-        findings = decode(data, reading="tolerant").findings
+        tolerant = decode(data, reading="tolerant")
 
-        assert [finding.rule for finding in findings if finding.rule is not Rule.COMPRESSED] == []
+        assert tolerant == decode(data)
+        # libxml2 passes extensions too early; what is in Compressed no schema sees.
+        assert {finding.rule for finding in tolerant.findings} <= {Rule.COMPRESSED, Rule.ELEMENT_ORDER}
 
 
 def complaint(data: bytes) -> str:

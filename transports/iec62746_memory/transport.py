@@ -1,10 +1,9 @@
-"""Bounded queues in one event loop, behind the same contract as a broker on the network (62746-3, R-7e)."""
+"""The transport of `memory://NAME`: URLs, and sessions with bounded queues (62746-3, R-7e)."""
 
 import asyncio
 import time
 from collections import deque
 from urllib.parse import parse_qs, urlsplit
-from weakref import WeakValueDictionary
 
 from iec62746 import (
     Address,
@@ -16,10 +15,13 @@ from iec62746 import (
     Expired,
     Inbox,
     InvalidAddress,
+    Node,
     NoReceiver,
     Observer,
+    Outcome,
     Outgoing,
     Overloaded,
+    PermissionDenied,
     Presence,
     Proof,
     Receipt,
@@ -30,24 +32,16 @@ from iec62746 import (
     TransportError,
     Unroutable,
 )
+from iec62746_memory.broker import Broker, broker
 
-QUEUE = 1_000
+QUEUE = 10_000
 """Deliveries that wait for one session, unless `?queue=` says otherwise."""
 MAX_MESSAGE = 16_777_216
 """Octets of the largest message, unless `?max_message=` says otherwise."""
+TURN = 16
+"""Deliveries that a session is given before others get their turn."""
 
 _ROUTED = Receipt(ReceiptLevel.ROUTED)
-
-# The one state of the process: a broker lives as long as somebody holds it.
-_BROKERS: "WeakValueDictionary[str, Broker]" = WeakValueDictionary()
-
-
-def broker(name: str) -> "Broker":
-    """Return the broker called `name`; it lives as long as a session, or the caller, holds it."""
-    found = _BROKERS.get(name)
-    if found is None:
-        found = _BROKERS[name] = Broker()
-    return found
 
 
 class MemoryTransport:
@@ -78,72 +72,30 @@ class MemoryTransport:
 def _read(url: str) -> tuple[str, int, int]:
     """Return name, queue and max_message of `url`."""
     parts = urlsplit(url)
-    query = parse_qs(parts.query, strict_parsing=bool(parts.query))
-    if not parts.netloc or parts.path or set(query) - {"queue", "max_message"}:
-        raise InvalidAddress(f"{url!r} is no memory URL: write memory://NAME, or memory://NAME?queue=100&max_message=65536")
+    if not parts.netloc or parts.username is not None or parts.path not in ("", "/") or parts.fragment:
+        raise InvalidAddress(
+            "a memory URL has a name, and neither path nor user: write memory://NAME, or memory://NAME?queue=100"
+        )
     try:
-        queue, largest = int(query.get("queue", [QUEUE])[0]), int(query.get("max_message", [MAX_MESSAGE])[0])
+        query = parse_qs(parts.query, strict_parsing=bool(parts.query))
     except ValueError:
-        raise InvalidAddress(f"{url!r}: queue and max_message are whole numbers") from None
-    if queue < 1 or largest < 1:
-        raise InvalidAddress(f"{url!r}: queue and max_message are at least 1")
-    return parts.netloc, queue, largest
+        raise InvalidAddress(f"memory://{parts.netloc}: write queries like ?queue=100&max_message=65536") from None
+    if unknown := set(query) - {"queue", "max_message"}:
+        raise InvalidAddress(f"memory://{parts.netloc} knows queue and max_message, not {', '.join(sorted(unknown))}")
+    return parts.netloc, _number(query, "queue", QUEUE), _number(query, "max_message", MAX_MESSAGE)
 
 
-class Broker:
-    """One communication server: who is there, and who subscribed to what. Belongs to one event loop."""
-
-    def __init__(self) -> None:
-        """Start with nobody there."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._sessions: dict[tuple[str, str], set[MemorySession]] = {}
-        self._subscriptions: dict[tuple[str, Address], dict[MemorySubscription, None]] = {}
-
-    def enter(self, session: "MemorySession") -> None:
-        """Count `session` in."""
-        loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop) and self._sessions:
-            raise Closed("this memory broker belongs to another event loop: use another name there")
-        self._loop = loop
-        self._sessions.setdefault((session.domain, session.party), set()).add(session)
-
-    def leave(self, session: "MemorySession") -> None:
-        """Count `session` out, and tell the others if it was its party's last."""
-        mine = self._sessions.get((session.domain, session.party), set())
-        mine.discard(session)
-        if mine:
-            return
-        self._sessions.pop((session.domain, session.party), None)
-        others = [one for (domain, _), some in self._sessions.items() if domain == session.domain for one in some]
-        for other in others:
-            other.tell_gone(session.party)
-
-    def sessions(self, domain: str, party: str) -> tuple["MemorySession", ...]:
-        """Return the live sessions of `party`."""
-        return tuple(self._sessions.get((domain, party), ()))
-
-    def add(self, subscription: "MemorySubscription") -> None:
-        """Make `subscription` live."""
-        self._subscriptions.setdefault(subscription.key, {})[subscription] = None
-
-    def remove(self, subscription: "MemorySubscription") -> None:
-        """End `subscription`."""
-        some = self._subscriptions.get(subscription.key)
-        if some is not None:
-            some.pop(subscription, None)
-            if not some:
-                del self._subscriptions[subscription.key]
-
-    def receivers(self, domain: str, address: Address) -> list["MemorySubscription"]:
-        """Return who subscribed to `address`; a party's presence also goes to who subscribed to everybody's."""
-        found = list(self._subscriptions.get((domain, address), ()))
-        if isinstance(address, Presence) and address.party is not None:
-            found += self._subscriptions.get((domain, Presence()), ())
-        return found
+def _number(query: dict[str, list[str]], name: str, default: int) -> int:
+    text = query.get(name, [str(default)])[-1]
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise InvalidAddress(f"{name} is {text!r}: write a whole number above 0")
+    return int(text)
 
 
 class MemorySubscription:
     """One session's subscription to one address."""
+
+    __slots__ = ("address", "deliver", "is_live", "key", "session")
 
     def __init__(self, session: "MemorySession", address: Address, deliver: Deliver) -> None:
         """Bind `deliver` to `address`."""
@@ -152,9 +104,21 @@ class MemorySubscription:
         self.is_live = True
 
     async def cancel(self) -> None:
-        """End it."""
+        """End it; what waits in the queue for it is not delivered."""
         self.is_live = False
         self.session.forget(self)
+
+
+_Waiting = tuple[MemorySubscription, Delivery]
+
+
+class _Sender:
+    """Somebody who waits for room in a session's queue."""
+
+    __slots__ = ("room", "waiting")
+
+    def __init__(self, room: "asyncio.Future[None]", waiting: _Waiting) -> None:
+        self.room, self.waiting = room, waiting
 
 
 class MemorySession:
@@ -162,120 +126,179 @@ class MemorySession:
 
     def __init__(self, at: Broker, config: Config, observer: Observer, queue: int, max_message: int) -> None:
         """Enter the broker and start to deliver."""
-        self.broker, self.observer = at, observer
+        self.broker, self.observer, self.room = at, observer, queue
         self.domain, self.party = config.domain, config.party
-        self._will, self._room, self._max_message = config.will, queue, max_message
-        self._waiting: deque[tuple[MemorySubscription, Delivery] | str] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._will, self._max_message = config.will, max_message
+        self._queue: deque[_Waiting | str] = deque()
         self._arrived: asyncio.Future[None] | None = None
-        self._senders: deque[asyncio.Future[None]] = deque()
+        self._senders: deque[_Sender] = deque()
+        self._sending: set[asyncio.Future[None]] = set()
         self._cause: TransportError | None = None
-        self._is_closed = False
-        self._blocked = 0
-        self._own = ReplyTo(self)
+        self._is_closed = self._is_over = False
+        self._token = ReplyTo(self)
         self._subscriptions: set[MemorySubscription] = set()
         self._inbox: MemorySubscription | None = None
         at.enter(self)
-        self._pump = asyncio.get_running_loop().create_task(self._deliver_all(), name=f"memory {self.party}")
+        self._pump = self._loop.create_task(self._deliver_all(), name=f"memory session of {self.party}")
         self._pump.add_done_callback(self._on_pump_ended)
 
+    # ---------------------------------------------------------------- out
+
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> Receipt:
-        """Queue `message` at every receiver; waits for room at an inbox until it expires."""
+        """Queue `message` at every receiver; waits for room at an inbox until it expires.
+
+        An event for a session whose queue is full costs that session its life, so that it does not hold up the others.
+        """
         self._check(message)
         if isinstance(to, ReplyTo):
-            receivers = [to.token.inbox] if to.token.inbox is not None else []
+            await self._send_to_inboxes(self._repliers(to), to.token.party, message)
+        elif isinstance(to, Inbox):
+            await self._send_to_inboxes(self.broker.receivers(self.domain, to), to.party, message)
         else:
-            receivers = self.broker.receivers(self.domain, to)
-        if not receivers and isinstance(to, Inbox | ReplyTo):
-            raise NoReceiver(f"{to.party if isinstance(to, Inbox) else to.token.party} is not there")
-        for receiver in receivers:
-            delivery = Delivery(
-                body=message.body,
-                address=receiver.address if not isinstance(to, Presence) else to,
-                sender=self.party,
-                proof=Proof.CLAIMED,
-                reply_to=self._own if message.expects_reply else None,
-                correlation_id=message.correlation_id,
-            )
-            session = receiver.session
-            if not session.put(receiver, delivery):
-                if isinstance(to, Inbox | ReplyTo):
-                    await self._wait_for_room(session, receiver, delivery, message.expires)
-                else:
-                    # One that is too slow must not hold up an event for the others (62746-3, 5.1).
-                    session.lose(Overloaded(f"{session.party} is too slow: {session.room} deliveries wait for it"))
+            await self._publish(to, message)
         return _ROUTED
 
-    @property
-    def inbox(self) -> MemorySubscription | None:
-        """The subscription to the own inbox, if it is live."""
-        return self._inbox if self._inbox is not None and self._inbox.is_live and not self._is_over else None
+    async def _send_to_inboxes(self, receivers: "list[MemorySubscription]", party: str, message: Outgoing) -> None:
+        if not receivers:
+            raise NoReceiver(f"{party} is not there")
+        delivery = self._delivery(receivers[0].address, message)
+        for receiver in receivers:
+            if not receiver.session.put(receiver, delivery):
+                await self._wait_for_room(receiver, delivery, message.expires)
 
-    @property
-    def room(self) -> int:
-        """The number of deliveries that may wait."""
-        return self._room
-
-    @property
-    def _is_over(self) -> bool:
-        return self._is_closed or self._cause is not None
+    async def _publish(self, to: Node | Presence, message: Outgoing) -> None:
+        receivers = self.broker.receivers(self.domain, to)
+        if receivers:
+            delivery = self._delivery(to, message)
+            for receiver in receivers:
+                receiver.session.put_or_lose(receiver, delivery)
+            if any(receiver.session.is_busy for receiver in receivers):
+                await asyncio.sleep(0)  # a publisher that never rests must let them take what waits
 
     def _check(self, message: Outgoing) -> None:
-        if self._cause is not None:
-            raise SessionLost(f"the session is lost: {self._cause}", outcome=self._cause.outcome) from self._cause
-        if self._is_closed:
-            raise Closed("the session is closed: open another")
+        if self._is_over:
+            raise self._ended()
         if len(message.body) > self._max_message:
-            raise TooLarge(f"{len(message.body)} octets: the memory transport takes {self._max_message}")
+            raise TooLarge(f"{len(message.body)} octets: this memory transport takes {self._max_message} (max_message)")
         if message.expires <= time.time():
             raise Expired("its Deadline has passed")
 
+    def _ended(self) -> TransportError | Closed:
+        if self._cause is None:
+            return Closed("the session is closed: open another")
+        error = SessionLost(f"the session is lost: {self._cause}", outcome=Outcome.NOT_SENT)
+        error.__cause__ = self._cause
+        return error
+
+    def _repliers(self, to: ReplyTo) -> "list[MemorySubscription]":
+        """Return where `to` is answered: the inbox of just the session that asked."""
+        asker = to.token
+        if not isinstance(asker, MemorySession) or asker.broker is not self.broker or asker.domain != self.domain:
+            raise PermissionDenied("this reply address was made by another transport, broker or domain")
+        inbox = asker._inbox
+        return [inbox] if inbox is not None and inbox.is_live else []
+
+    def _delivery(self, address: Address, message: Outgoing) -> Delivery:
+        return Delivery(
+            body=message.body,
+            address=address,
+            sender=self.party,
+            proof=Proof.CLAIMED,
+            reply_to=self._token if message.expects_reply else None,
+            correlation_id=message.correlation_id,
+        )
+
+    async def _wait_for_room(self, receiver: MemorySubscription, delivery: Delivery, expires: float) -> None:
+        room = self._loop.create_future()
+        receiver.session.queue_up(_Sender(room, (receiver, delivery)))
+        if not self._sending:
+            self.observer.blocked(True)
+        self._sending.add(room)
+        try:
+            async with asyncio.timeout(expires - time.time()):
+                await room
+        except TimeoutError:
+            at = receiver.session
+            raise Overloaded(f"{at.party} takes no more: {at.room} deliveries wait for it") from None
+        finally:
+            self._sending.discard(room)
+            if not self._sending and not self._is_over:
+                self.observer.blocked(False)
+
+    # ---------------------------------------------------------------- in
+
     def put(self, receiver: MemorySubscription, delivery: Delivery) -> bool:
-        """Queue `delivery` if there is room."""
-        if self._is_over:
-            raise NoReceiver(f"{self.party} is not there")
-        if len(self._waiting) >= self._room:
+        """Queue `delivery` if there is room and nobody waits for it who came before."""
+        if len(self._queue) >= self.room or self._senders:
             return False
-        self._put((receiver, delivery))
+        self._append((receiver, delivery))
         return True
+
+    def put_or_lose(self, receiver: MemorySubscription, delivery: Delivery) -> None:
+        """Queue `delivery`; without room the session is lost."""
+        if not self._is_over and not self.put(receiver, delivery):
+            self.lose(Overloaded(f"{self.party} is too slow: {self.room} deliveries wait for it"))
+
+    @property
+    def is_busy(self) -> bool:
+        """True if half of the queue is full."""
+        return 2 * len(self._queue) >= self.room
+
+    def queue_up(self, sender: _Sender) -> None:
+        """Have `sender` wait for room."""
+        self._senders.append(sender)
 
     def tell_gone(self, party: str) -> None:
         """Tell that `party` is gone, behind what it sent before."""
-        if not self._is_over:
-            self._put(party)
+        if len(self._queue) >= self.room:
+            self.lose(Overloaded(f"{self.party} is too slow: {self.room} deliveries wait for it"))
+        elif not self._is_over:
+            self._append(party)
 
-    def _put(self, one: "tuple[MemorySubscription, Delivery] | str") -> None:
-        self._waiting.append(one)
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
+    def _append(self, one: _Waiting | str) -> None:
+        self._queue.append(one)
+        arrived = self._arrived
+        if arrived is not None:
+            self._arrived = None
+            if not arrived.done():
+                arrived.set_result(None)
 
-    async def _wait_for_room(self, at: "MemorySession", receiver: MemorySubscription, delivery: Delivery, expires: float) -> None:
-        self._tell_blocked(+1)
-        try:
-            async with asyncio.timeout(expires - time.time()):
-                while not at.put(receiver, delivery):
-                    await at.wait()
-        except TimeoutError:
-            raise Overloaded(f"{at.party} takes no more: {at.room} deliveries wait for it") from None
-        finally:
-            self._tell_blocked(-1)
+    async def _deliver_all(self) -> None:
+        while not self._is_over:
+            for _ in range(min(len(self._queue), TURN)):
+                if not self._queue:  # it was lost or closed meanwhile
+                    return
+                one = self._queue.popleft()
+                if self._senders:
+                    self._let_in()
+                if type(one) is str:
+                    self.observer.gone(one)
+                elif one[0].is_live:  # type: ignore[union-attr]  # the str went before
+                    await one[0].deliver(one[1])  # type: ignore[union-attr,arg-type]
+            if self._queue:
+                await asyncio.sleep(0)
+            elif not self._is_over:
+                self._arrived = self._loop.create_future()
+                await self._arrived
 
-    async def wait(self) -> None:
-        """Wait until there may be room."""
-        room = asyncio.get_running_loop().create_future()
-        self._senders.append(room)
-        await room
-
-    def _tell_blocked(self, change: int) -> None:
-        was, self._blocked = self._blocked > 0, self._blocked + change
-        if was != (self._blocked > 0):
-            self.observer.blocked(self._blocked > 0)
+    def _let_in(self) -> None:
+        """Give the room to the first who waits for it and has not given up."""
+        while self._senders:
+            sender = self._senders.popleft()
+            if not sender.room.done():
+                sender.room.set_result(None)
+                self._append(sender.waiting)
+                return
 
     async def subscribe(self, address: Address, deliver: Deliver) -> MemorySubscription:
         """Subscribe to `address`; live when it returns."""
         if self._is_over:
-            raise SessionLost("the session is lost") if self._cause else Closed("the session is closed: open another")
+            raise self._ended()
+        if isinstance(address, Inbox) and address.party != self.party:
+            raise PermissionDenied(f"{self.party} may not read the inbox of {address.party}")
         subscription = MemorySubscription(self, address, deliver)
-        if address == Inbox(self.party):
+        if isinstance(address, Inbox):
             self._inbox = subscription
         self._subscriptions.add(subscription)
         self.broker.add(subscription)
@@ -286,31 +309,7 @@ class MemorySession:
         self._subscriptions.discard(subscription)
         self.broker.remove(subscription)
 
-    async def _deliver_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            while self._waiting:
-                one = self._waiting.popleft()
-                if isinstance(one, str):
-                    self.observer.gone(one)
-                    continue
-                self._let_in()
-                subscription, delivery = one
-                if subscription.is_live:
-                    await subscription.deliver(delivery)
-            self._arrived = loop.create_future()
-            await self._arrived
-
-    def _on_pump_ended(self, pump: "asyncio.Task[None]") -> None:
-        if not pump.cancelled() and pump.exception() is not None:
-            self.lose(SessionLost(f"a delivery could not be taken: {pump.exception()}"))
-
-    def _let_in(self) -> None:
-        while self._senders:
-            sender = self._senders.popleft()
-            if not sender.done():
-                sender.set_result(None)
-                return
+    # ---------------------------------------------------------------- the end
 
     def lose(self, cause: TransportError) -> None:
         """End the session as a broken connection would: the will is published, `Observer.lost` fires once."""
@@ -319,30 +318,55 @@ class MemorySession:
         self._cause = cause
         self._leave()
         if self._will is not None:
-            for receiver in self.broker.receivers(self.domain, Presence(self.party)):
-                receiver.session.put(
-                    receiver,
-                    Delivery(body=self._will.body, address=Presence(self.party), sender=self.party, proof=Proof.CLAIMED),
-                )
-        self._pump.cancel()
+            delivery = self._delivery(Presence(self.party), self._will)
+            for receiver in self.broker.receivers(self.domain, delivery.address):
+                receiver.session.put_or_lose(receiver, delivery)
+        self.broker.leave(self)
+        self._stop_pump()
         self.observer.lost(cause)
 
+    def _on_pump_ended(self, pump: "asyncio.Task[None]") -> None:
+        if self._is_over:
+            return
+        error = None if pump.cancelled() else pump.exception()
+        cause = SessionLost(
+            f"a delivery was not taken: {type(error).__name__}: {error}" if error else "it was cancelled"
+        )
+        cause.__cause__ = error
+        self.lose(cause)
+
     def _leave(self) -> None:
+        self._is_over = True
         for subscription in list(self._subscriptions):
             subscription.is_live = False
             self.forget(subscription)
-        self.broker.leave(self)
-        self._waiting.clear()
-        for sender in self._senders:
-            if not sender.done():
-                sender.set_result(None)
+        self._queue.clear()
+        for one in self._senders:
+            if not one.room.done():
+                one.room.set_exception(NoReceiver(f"{self.party} is not there any more"))
+        self._senders.clear()
+        for room in self._sending:
+            if not room.done():
+                room.set_exception(self._ended())
+
+    def _stop_pump(self) -> None:
+        # A delivery that closes its own session ends by itself.
+        if self._pump is not _current_task():
+            self._pump.cancel()
 
     async def aclose(self) -> None:
         """Close."""
-        if self._is_over:
-            return
-        self._is_closed = True
-        self._leave()
-        self._pump.cancel()
-        if self._pump is not asyncio.current_task():
+        if not self._is_over:
+            self._is_closed = True
+            self._leave()
+            self.broker.leave(self)
+            self._stop_pump()
+        if self._pump is not asyncio.current_task() and not self._pump.done():
             await asyncio.wait([self._pump])
+
+
+def _current_task() -> "asyncio.Task[object] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # called by the loop itself, or after it
+        return None

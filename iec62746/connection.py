@@ -72,6 +72,7 @@ class Connection:
         self._has_heard_vtn = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
+        self._state, self._reason = State.ONLINE, ""
         self.trouble: Iec62746Error | None = None
         """What keeps it from being open."""
         self.final: Iec62746Error | None = None
@@ -149,7 +150,7 @@ class Connection:
         self._session = session = await self._transport.open(config, watch)
         for address in self._addresses():
             await session.subscribe(address, watch.deliver)
-        await self._announce(session, State.ONLINE)
+        await self._announce(session)
 
     def _addresses(self) -> list[Address]:
         party, vtn = self._config.party, self._config.vtn
@@ -157,8 +158,14 @@ class Connection:
             return [Inbox(party), Presence()]
         return [Inbox(party), Presence(vtn), Presence(party), *map(Node, self._nodes)]
 
-    async def _announce(self, session: Session, state: State, reason: str = "") -> None:
-        send = self._exchange.announce(state, time.time(), reason)
+    async def announce(self, state: State, reason: str) -> None:
+        """Announce `state` now, and at each heartbeat from now on (62746-3, 5.5.5)."""
+        self._state, self._reason = state, reason
+        if self._session is not None and self.is_open:
+            await self._announce(self._session)
+
+    async def _announce(self, session: Session) -> None:
+        send = self._exchange.announce(self._state, time.time(), self._reason)
         await session.send(send.to, send.message)
 
     async def _beat(self) -> None:
@@ -174,7 +181,7 @@ class Connection:
                 pass
             self._somebody_came.clear()
             try:
-                await self._announce(self._session, State.ONLINE)
+                await self._announce(self._session)
             except TransportError as exc:
                 log.info("%s could not announce itself: %s", self._config.party, exc)
 
@@ -200,7 +207,7 @@ class Connection:
             return
         try:
             async with asyncio.timeout(GOODBYE):
-                await self._announce(self._session, State.OFFLINE, "closed")
+                await self.announce(State.OFFLINE, "closed")
         except (TimeoutError, TransportError) as exc:
             log.info("%s could not say goodbye: %s", self._config.party, exc)
 

@@ -6,19 +6,17 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from lxml import etree
 
-from iec62746._handlers import Handlers, Listener, Threads, cancelled, is_coroutine_function
+from iec62746._handlers import Handlers, Listener, cancelled
 from iec62746._ids import message_id
+from iec62746._work import AT_WORK, Work
 from iec62746.address import Inbox
 from iec62746.connection import Connection
 from iec62746.domain import Domain
@@ -31,36 +29,24 @@ from iec62746.errors import (
     LocalError,
     MissingCapability,
     NoReply,
-    Refused,
     RequestFailed,
     SessionLost,
     Unreachable,
 )
 from iec62746.exchange import Exchange, Output
-from iec62746.message import ID, REQUEST_VERBS, Kind, Message, Option, Payload, RequestPart, Result
-from iec62746.outputs import Completed, Execute, Failed, Notice, Send, Ticket, What
+from iec62746.message import ID, Kind, Message, Option, Payload, RequestPart, Result
+from iec62746.outputs import Completed, Execute, Failed, Notice
 from iec62746.plugins import transport as find_transport
 from iec62746.plugins import without_password
 from iec62746.reply import Reply
-from iec62746.roster import Changed, PartyConflict, PartyPresence
+from iec62746.roster import Changed, PartyConflict, PartyPresence, State
 from iec62746.transport import Config, Outgoing, Transport, lacks
 
 log = logging.getLogger(__name__)
 
 PayloadLike = Payload | Xml | str | bytes | etree._Element
 Answer = Reply | Message | PayloadLike | None
-Handler = Callable[[Message], Awaitable[Any]]
 R = TypeVar("R", bound=Callable[..., Any])
-
-# The task of the handler or listener that runs us, in whatever task it started itself.
-_AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class _EventRoute:
-    noun: str | None
-    nodes: frozenset[str] | None
-    handler: Handler
 
 
 class Participant:
@@ -99,14 +85,11 @@ class Participant:
             tls=tls,
         )
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id)
-        self._requests: dict[tuple[str, str], Handler] = {}
-        self._events: list[_EventRoute] = []
+        self._work = Work(self._exchange, output=self._on_output, connection=lambda: self._connection)
         self._listeners: dict[type | str, list[Listener]] = {
             key: [] for key in (Changed, Notice, PartyConflict, "connected", "lost")
         }
         self._answers: dict[str, asyncio.Future[Message | Iec62746Error]] = {}
-        self._ok: dict[str, Message] = {}
-        self._threads = Threads(self.domain.limits.handlers, party)
         self._handlers: Handlers | None = None
         self._connection: Connection | None = None
         self._life: asyncio.Task[None] | None = None
@@ -130,13 +113,10 @@ class Participant:
         It returns None for OK, a payload, or a `Reply`, or raises `Refused`. One that is not a coroutine function runs
         in a thread. It has `handling` seconds, then the reply is 4.1.
         """
-        if verb not in REQUEST_VERBS:
-            raise InvalidMessage(f"{verb!r} is no verb of a request: use one of {', '.join(sorted(REQUEST_VERBS))}")
+        self._work.check_request(verb, noun)
 
         def register(handler: R) -> R:
-            if (verb, noun) in self._requests:
-                raise LocalError(f"{verb} {noun} has a handler already: there is one for each verb and noun")
-            self._requests[verb, noun] = self._in_threads(handler)
+            self._work.add_request(verb, noun, handler)
             return handler
 
         return register
@@ -146,33 +126,15 @@ class Participant:
 
         Raises `InvalidAddress` if we may subscribe to none of those nodes, `LocalError` once it is open.
         """
-        nodes = self._subscribable(noun, node)
+        nodes = self._work.subscribable(noun, node)
 
         def register(handler: R) -> R:
             if self._connection is not None and nodes is not None:
                 raise LocalError(f"{self.party} is open and has subscribed: register handlers of events before")
-            self._events.append(_EventRoute(noun, nodes, self._in_threads(handler)))
+            self._work.add_event(noun, nodes, handler)
             return handler
 
         return register
-
-    def _subscribable(self, noun: str | None, pattern: str | None) -> frozenset[str] | None:
-        if self._exchange.is_vtn:
-            if pattern is not None:
-                raise InvalidAddress("the VTN publishes on nodes; events of VENs have none: leave `node` out")
-            return None
-        allowed = self.domain.nodes_for(self.party)
-        wanted = self.domain.expand(pattern) if pattern is not None else tuple(self.domain.nodes)
-        nodes = [one for one in wanted if one in allowed and (noun is None or noun in self.domain.nodes[one].nouns)]
-        if not nodes:
-            what = (
-                " ".join(part for part in (pattern and f"node {pattern}", noun and f"noun {noun}") if part)
-                or "any node"
-            )
-            raise InvalidAddress(
-                f"{self.party} may subscribe to {', '.join(allowed) or 'no node'}: nothing there fits {what}"
-            )
-        return frozenset(nodes)
 
     def on_presence(self, handler: R) -> R:
         """Register a listener to changes of presence: it gets a `PartyPresence`."""
@@ -229,6 +191,15 @@ class Participant:
         connection = self._open_connection()
         send = self._exchange.publish(template, node, time.time())
         await connection.send(send.to, send.message)
+
+    async def announce(self, state: State | str, reason: str = "") -> None:
+        """Announce our state, online or away, and why; it is kept until it is changed (62746-3, 5.5.5).
+
+        Raises `InvalidMessage` for another state: who closes is offline.
+        """
+        if state not in (State.ONLINE, State.AWAY):
+            raise InvalidMessage(f"{state!r} is not announced: say online or away, or close")
+        await self._open_connection().announce(State(state), reason)
 
     async def _request(self, template: Message, to: str, given_timeout: float | None) -> Message:
         real_time = self.domain.limits.real_time
@@ -293,7 +264,7 @@ class Participant:
             raise Closed(f"{self.party} is open already, or still closing: wait for `aclose`")
         loop = asyncio.get_running_loop()
         self._first = first = loop.create_future()
-        self._handlers = Handlers(self.domain.limits, self._work_for, self._refuse)
+        self._handlers = Handlers(self.domain.limits, self._work.of, self._work.refuse)
         self._connection = connection = self._new_connection()
         self._life = loop.create_task(connection.run(), name=f"connection of {self.party}")
         self._life.add_done_callback(self._on_life_ended)
@@ -314,12 +285,11 @@ class Participant:
         return self
 
     def _new_connection(self) -> Connection:
-        nodes = sorted({node for route in self._events for node in route.nodes or ()})
         return Connection(
             self._exchange,
             self._transport,
             self._config,
-            nodes,
+            self._work.nodes,
             connected=self._on_connected,
             lost=self._on_lost,
             output=self._on_output,
@@ -339,7 +309,7 @@ class Participant:
         """
         if self._life is None or self._handlers is None:
             return
-        at_work = _AT_WORK.get() or asyncio.current_task()
+        at_work = AT_WORK.get() or asyncio.current_task()
         if at_work is not None:
             self._spared.add(at_work)
         self._handlers.look_again()
@@ -362,7 +332,7 @@ class Participant:
                 handlers.aclose(self._spared),
                 cancelled(listeners - self._spared, "a listener"),
             )
-            self._threads.close()
+            self._work.close()
             self._spared.clear()
             self._life = self._handlers = self._closing = None
 
@@ -446,109 +416,6 @@ class Participant:
         for listener in self._listeners[what]:
             listener.tell(*arguments)
 
-    # ---------------------------------------------------------------- handlers at work
-
-    def _work_for(self, ticket: Ticket) -> Coroutine[Any, Any, None] | None:
-        """Return the work of the handlers for one message, if it may still be delivered (62746-3, 5.1)."""
-        message = ticket.message
-        if self._exchange.is_expired(ticket, time.time()):
-            self._refuse(ticket, What.EXPIRED, "4.1", "its Deadline passed while it waited for a handler")
-        elif ticket.is_request:
-            handler = self._requests.get((message.verb, message.noun))
-            if handler is not None:
-                return self._handle_request(handler, ticket)
-            self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
-        else:
-            handlers = [route.handler for route in self._events if _fits(route, message)]
-            if handlers:
-                return self._handle_event(handlers, ticket)
-            self._refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
-        return None
-
-    async def _handle_request(self, handler: Handler, ticket: Ticket) -> None:
-        message = ticket.message
-        _AT_WORK.set(asyncio.current_task())
-        try:
-            template = self._answer(message.noun, await handler(message))
-            outputs = self._exchange.answer(ticket, template, time.time())
-        except Refused as exc:
-            outputs = self._refused_by_handler(ticket, exc)
-        except asyncio.CancelledError as exc:
-            if _is_cancelled():
-                raise
-            outputs = self._failed(ticket, exc)
-        except Exception as exc:
-            outputs = self._failed(ticket, exc)
-        for output in outputs:
-            if type(output) is Send and self._connection is not None:
-                await self._send_answer(self._connection, output, ticket)
-
-    def _in_threads(self, handler: R) -> Handler:
-        """Return `handler` as it is if it is a coroutine function, else as one that runs in a thread."""
-        return handler if is_coroutine_function(handler) else partial(self._threads.run, handler)
-
-    def _answer(self, noun: str, given: Any) -> Message:
-        """Return what a handler gave as a message; raises `InvalidMessage` if it is nothing that can be one."""
-        if given is None:
-            ok = self._ok.get(noun)
-            if ok is None:
-                ok = self._ok[noun] = Reply().to_message(noun)
-            return ok
-        if isinstance(given, Reply):
-            return given.to_message(noun)
-        if isinstance(given, Message):
-            is_reply = given.kind is Kind.FAULT or given.kind is Kind.RESPONSE and given.verb == "reply"
-            if not is_reply and (given.kind is not Kind.RESPONSE or self.domain.reading != "tolerant"):
-                raise InvalidMessage(f"a handler answers by a ResponseMessage, not by {given.verb} in a {given.kind}")
-            return given
-        if isinstance(given, Payload | str | bytes | etree._Element):
-            return Reply(payload=payload(given)).to_message(noun)
-        raise InvalidMessage(f"a handler returns None, a payload or a Reply, not {type(given).__name__}")
-
-    def _refused_by_handler(self, ticket: Ticket, exc: Refused) -> list[Output]:
-        try:
-            return self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
-        except LocalError as unwritable:
-            return self._failed(ticket, unwritable)
-
-    def _failed(self, ticket: Ticket, exc: BaseException) -> list[Output]:
-        message = ticket.message
-        log.error("%s: the handler of %s %s failed", self.party, message.verb, message.noun, exc_info=exc)
-        return self._refusal(ticket, What.HANDLER_FAILED, "5.3", f"the handler failed: {type(exc).__name__}")
-
-    async def _send_answer(self, connection: Connection, answer: Send, ticket: Ticket) -> None:
-        try:
-            await connection.send(answer.to, answer.message)
-        except Iec62746Error as exc:
-            self._on_output(Notice(What.UNANSWERED, ticket.sender, f"the answer could not be sent: {exc}"))
-
-    async def _handle_event(self, handlers: list[Handler], ticket: Ticket) -> None:
-        _AT_WORK.set(asyncio.current_task())
-        if len(handlers) == 1:
-            return await self._handle_one(handlers[0], ticket)
-        async with asyncio.TaskGroup() as group:
-            for handler in handlers:
-                group.create_task(self._handle_one(handler, ticket))
-
-    async def _handle_one(self, handler: Handler, ticket: Ticket) -> None:
-        try:
-            await handler(ticket.message)
-        except asyncio.CancelledError as exc:
-            if _is_cancelled():
-                raise
-            self._failed(ticket, exc)
-        except Exception as exc:
-            self._failed(ticket, exc)
-
-    def _refuse(self, ticket: Ticket, what: What, code: str, reason: str) -> None:
-        for output in self._refusal(ticket, what, code, reason):
-            if type(output) is Send and self._connection is not None:
-                self._connection.send_later(output)
-
-    def _refusal(self, ticket: Ticket, what: What, code: str, reason: str) -> list[Output]:
-        self._on_output(Notice(what, ticket.sender, reason, code))
-        return self._exchange.refuse(ticket, code, reason, time.time()) if ticket.is_request else []
-
 
 class _PresenceView(Mapping[str, PartyPresence]):
     """The roster, to look at."""
@@ -576,17 +443,6 @@ async def _send_within(patience: float, connection: Connection, to: Inbox, outgo
             await connection.send(to, outgoing)
     except TimeoutError:
         raise NoReply(f"{to.party} could not be sent the request within {patience:g} s: it takes no more") from None
-
-
-def _is_cancelled() -> bool:
-    """Return whether somebody cancelled this task, rather than that it awaited something that was cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _fits(route: _EventRoute, message: Message) -> bool:
-    is_noun = route.noun is None or route.noun == message.noun
-    return is_noun and (route.nodes is None or not route.nodes.isdisjoint(message.destinations))
 
 
 def _request_part(ids: Iterable[ID | str], options: Iterable[Option] | Mapping[str, str]) -> RequestPart | None:

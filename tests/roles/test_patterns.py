@@ -8,6 +8,7 @@ import pytest
 
 from iec62746 import (
     Domain,
+    InvalidMessage,
     Message,
     NoReceiver,
     PartyPresence,
@@ -146,6 +147,41 @@ async def test_both_roles_see_the_other_come_and_go(domain: MakeDomain, url: str
     ]
     assert "ven-2" not in vtn.presence
     assert State.GONE is vtn.presence["ven-2"].state
+
+
+@pytest.mark.requirement("R-5.5.5")
+async def test_a_ven_says_that_it_is_away_and_why(domain: MakeDomain, url: str) -> None:
+    north, heard = domain(), asyncio.Queue[PartyPresence]()
+    vtn, ven = VirtualTopNode(north, url), VirtualEndNode(north, url, "ven-1")
+    vtn.on_presence(heard.put)
+
+    async with vtn, ven:
+        await ven.announce("away", "maintenance")
+        seen = [await heard.get(), await heard.get()]
+
+    assert [(State.ONLINE, ""), (State.AWAY, "maintenance")] == [(one.state, one.reason) for one in seen]
+
+
+@pytest.mark.requirement("R-5.5.5")
+async def test_a_state_that_was_announced_is_kept_at_the_next_heartbeat(domain: MakeDomain, url: str) -> None:
+    north, heard = domain(presence=0.1), asyncio.Queue[PartyPresence]()
+    vtn, ven = VirtualTopNode(north, url), VirtualEndNode(north, url, "ven-1")
+
+    async with ven:
+        await ven.announce(State.AWAY, "maintenance")
+        vtn.on_presence(heard.put)
+        async with vtn:
+            seen = await heard.get()
+
+    assert (State.AWAY, "maintenance") == (seen.state, seen.reason)
+
+
+async def test_only_online_and_away_are_announced(domain: MakeDomain, url: str) -> None:
+    vtn = VirtualTopNode(domain(), url)
+
+    async with vtn:
+        with pytest.raises(InvalidMessage, match="say online or away"):
+            await vtn.announce("offline")
 
 
 @pytest.mark.requirement("R-7c")

@@ -194,7 +194,9 @@ def _syntax(exc: etree.XMLSyntaxError, data: bytes) -> EnvelopeError:
         return _too_deep(_LIBXML2_DEPTH, at)
     rule = _RULES.get(_code(exc), Rule.NOT_XML)
     # An end in the middle of a tag has many codes.
-    if rule is Rule.NOT_XML and data.lstrip()[:1] == b"<" and not data.rstrip().endswith(b">"):
+    if "Extra content" in reason:
+        rule = Rule.NOT_XML
+    elif rule is Rule.NOT_XML and data.lstrip()[:1] == b"<" and not data.rstrip().endswith(b">"):
         rule = Rule.TRUNCATED
     return EnvelopeError(rule, reason, line=at)
 

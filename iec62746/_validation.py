@@ -62,11 +62,13 @@ def _fault(envelope: etree._Element, size: int) -> _Fault | None:
         envelope = copy.deepcopy(envelope)
     # For each fault in a tree, libxml2 counts the siblings before it: 100,000 faults would take minutes.
     if size >= _SMALL and float(str(_count(envelope))) > _MANY:
-        return fault_in_stream(etree.tostring(envelope, with_tail=False), schema())
+        found: _Fault | None = fault_in_stream(etree.tostring(envelope, with_tail=False), schema())
+        return found
     if _validate(envelope):
         return None
     log: Any = schema().error_log  # the stubs do not know that it is a sequence
-    return log[0]
+    first: _Fault = log[0]
+    return first
 
 
 _MANY = 1_000

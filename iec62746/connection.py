@@ -182,7 +182,7 @@ class Connection:
             self._somebody_came.clear()
             try:
                 await self._announce(self._session)
-            except TransportError as exc:
+            except Iec62746Error as exc:
                 log.info("%s could not announce itself: %s", self._config.party, exc)
 
     async def _end(self, cause: Iec62746Error) -> None:
@@ -208,7 +208,7 @@ class Connection:
         try:
             async with asyncio.timeout(GOODBYE):
                 await self.announce(State.OFFLINE, "closed")
-        except (TimeoutError, TransportError) as exc:
+        except (TimeoutError, Iec62746Error) as exc:
             log.info("%s could not say goodbye: %s", self._config.party, exc)
 
     # ---------------------------------------------------------------- what goes out

@@ -26,7 +26,7 @@ Iec62746Error
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from iec62746.message import Message
@@ -76,7 +76,17 @@ class Rule(StrEnum):
 
 
 class Iec62746Error(Exception):
-    """The root of the tree."""
+    """The root of the tree; each can be copied and pickled, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make an equal one."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[Iec62746Error], arguments: tuple[Any, ...], state: dict[str, Any]) -> Iec62746Error:
+    error: Iec62746Error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class LocalError(Iec62746Error):

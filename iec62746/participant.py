@@ -36,8 +36,8 @@ from iec62746.errors import (
 from iec62746.exchange import Exchange, Output
 from iec62746.message import ID, Kind, Message, Option, Payload, RequestPart, Result
 from iec62746.outputs import Completed, Execute, Failed, Notice
+from iec62746.plugins import scheme_of, without_password
 from iec62746.plugins import transport as find_transport
-from iec62746.plugins import without_password
 from iec62746.reply import Reply
 from iec62746.roster import Changed, PartyConflict, PartyPresence, State
 from iec62746.transport import Config, Outgoing, Transport, lacks
@@ -72,6 +72,8 @@ class Participant:
         all_urls = (urls,) if isinstance(urls, str) else tuple(urls)
         if not all_urls:
             raise InvalidAddress("there is no URL: give one, or several for fail-over")
+        if len({scheme_of(url) for url in all_urls}) > 1:
+            raise InvalidAddress("the URLs are of several transports: give those of one, for fail-over")
         self._transport = transport or find_transport(all_urls[0])
         self._refuse_lacks(all_urls)
         self._config = Config(

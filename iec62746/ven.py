@@ -31,6 +31,8 @@ class VirtualEndNode(Participant):
     ) -> None:
         """Prepare; nothing is opened yet."""
         loaded = domain if isinstance(domain, Domain) else Domain.load(domain)
+        if party == loaded.vtn:
+            raise InvalidAddress(f"{party} is the VTN of domain {loaded.name}: use VirtualTopNode")
         super().__init__(loaded, urls, party or _only_ven(loaded), password=password, tls=tls, transport=transport)
 
     async def request(

@@ -31,8 +31,8 @@ def demo(
 
       iec62746 demo --messages my-messages/
     """
-    wire = Wire(capture, is_json=as_json)
     try:
+        wire = Wire(capture, is_json=as_json)
         is_right = _replay(messages, url, wire, as_json) if messages else _demonstrate(url, wire, as_json)
     except Iec62746Error as exc:
         print(f"iec62746 demo: {exc}", file=sys.stderr)

@@ -37,7 +37,7 @@ class Row:
 
     def __str__(self) -> str:
         """Return the row as it is printed."""
-        return f"  {self.milliseconds:7.2f} ms  {self.file[:62]:<62} {self.what:<40} {self.differs or 'same'}"
+        return f"  {self.milliseconds:7.2f} ms  {self.file[:62]:<62} {self.what[:40]:<40} {self.differs or 'same'}"
 
 
 def read_folder(folder: Path) -> Read:
@@ -67,7 +67,7 @@ async def replay(read: Read, url: str, wire: Wire) -> list[Row]:
         for path, message in read.items():
             start = time.perf_counter()
             differs = message if isinstance(message, str) else await _send(vtn, message, arrived, answers)
-            what = f"{message.kind.value} {message.verb} {message.noun}"[:40] if isinstance(message, Message) else ""
+            what = f"{message.kind.value} {message.verb} {message.noun}" if isinstance(message, Message) else ""
             elapsed = (time.perf_counter() - start) * 1000
             rows.append(Row(file=path.name, what=what, milliseconds=round(elapsed, 3), differs=differs))
     return rows

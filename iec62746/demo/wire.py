@@ -1,11 +1,14 @@
 """What the demo shows of the wire: one line, and one file, for each body."""
 
 import json
+import os
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iec62746.envelope import decode
+from iec62746.errors import LocalError
 from iec62746.message import Kind
 
 
@@ -29,6 +32,16 @@ class Line:
         return f"  {self.seconds:7.3f} s  {way:<31} {what:<34} {self.root:<16} {self.octets:>5} octets"
 
 
+def _empty_folder(path: Path) -> None:
+    """Make the folder `path`; raises `LocalError` if it cannot be made, or has something in it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise LocalError(f"{path} is not empty: give a new folder to capture into")
+    except OSError as exc:
+        raise LocalError(f"{path} cannot be captured into: {exc.strerror}: give a folder that you may write") from exc
+
+
 class Wire:
     """Everything that was on the wire, in order."""
 
@@ -37,7 +50,7 @@ class Wire:
         self.lines: list[Line] = []
         self._capture, self._is_json, self._start = capture, is_json, time.perf_counter()
         if capture is not None:
-            capture.mkdir(parents=True, exist_ok=True)
+            _empty_folder(capture)
 
     def show(self, body: bytes) -> None:
         """Take one body."""
@@ -58,13 +71,21 @@ class Wire:
         if self._capture is not None:
             name = f"{len(self.lines):04d}-{line.source}-{line.destination}.xml".replace("?", "unknown")
             (self._capture / name).write_bytes(body)
-        print(json.dumps(asdict(line)) if self._is_json else line, flush=True)
+        _print(json.dumps(asdict(line)) if self._is_json else str(line))
 
     def title(self, text: str) -> None:
         """Print a heading."""
         if not self._is_json:
-            print(f"\n{text}", flush=True)
+            _print(f"\n{text}")
 
     def count(self, kind: Kind) -> int:
         """Return how many bodies were of `kind`."""
         return sum(line.root == kind.value for line in self.lines)
+
+
+def _print(text: str) -> None:
+    """Print `text`; when nobody reads any more, as in `| head`, go on in silence."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # open until the process ends

@@ -1,7 +1,7 @@
 import json
 import tomllib
-from itertools import product
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 

@@ -163,9 +163,16 @@ class MemorySession:
         if not receivers:
             raise NoReceiver(f"{party} is not there")
         delivery = self._delivery(receivers[0].address, message)
+        taken = 0
         for receiver in receivers:
-            if not receiver.session.put(receiver, delivery):
-                await self._wait_for_room(receiver, delivery, message.expires)
+            try:
+                if not receiver.session.put(receiver, delivery):
+                    await self._wait_for_room(receiver, delivery, message.expires)
+                taken += 1
+            except (NoReceiver, Overloaded):
+                # Refused means that nobody has it: while a party has two sessions, one of them may.
+                if receiver is receivers[-1] and not taken:
+                    raise
 
     async def _publish(self, to: Node | Presence, message: Outgoing) -> None:
         receivers = self.broker.receivers(self.domain, to)

@@ -13,7 +13,7 @@ from typing import Any
 from iec62746 import Domain, Message, VirtualEndNode, VirtualTopNode, decode, encode
 from iec62746_memory import MemorySession, MemoryTransport
 
-ROUNDS = 15
+ROUNDS = 7
 ROUND_TRIPS = 300
 IN_FLIGHT = 3_000
 VENS = 1_000

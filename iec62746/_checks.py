@@ -6,7 +6,7 @@ exchange. A check returns None, or the notice with the reply code (wire.md).
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from iec62746.address import Inbox, Node, Presence
 from iec62746.domain import OWN_NOUNS, Domain
@@ -67,6 +67,16 @@ class Checks:
         ticket.message = message
         self._set_deadline(ticket, out)
         self._compare_clocks(ticket, out)
+        return out
+
+    def hints(self, ticket: Ticket, headers: Mapping[str, Any]) -> list[Notice]:
+        """Return what the headers `Verb` and `Noun` say otherwise than the envelope, which decides (wire.md)."""
+        message, out = ticket.message, list[Notice]()
+        for name, value in (("Verb", message.verb), ("Noun", message.noun)):
+            given = headers.get(name, value)
+            if given != value:
+                reason = f"header {name} is {quoted(str(given))}, the envelope says {quoted(value)}"
+                out.append(Notice(What.HINT_DIFFERS, ticket.sender, reason))
         return out
 
     def _set_deadline(self, ticket: Ticket, out: list[Notice]) -> None:
@@ -149,13 +159,13 @@ def _deadline(rules: Checks, ticket: Ticket) -> Notice | None:
 def _kind(rules: Checks, ticket: Ticket) -> Notice | None:
     kind, address = ticket.message.kind, ticket.address
     if kind not in _KINDS[type(address)]:
-        return Notice(What.WRONG_KIND, ticket.sender, f"a {kind} does not belong at {address}", "1.8")
+        return Notice(What.WRONG_KIND, ticket.sender, f"{kind} does not belong at {address}", "1.8")
     # What a party says there, it says of itself.
     if type(address) is Presence and (address.party or ticket.sender) != ticket.sender:
         return Notice(What.WRONG_KIND, ticket.sender, f"{address} is not the sender's", "1.8")
     # 62746-3, 5.5.4: a VEN's events go to the VTN, the VTN's to a node.
     if kind is Kind.EVENT and type(address) is Inbox and rules.party != rules.domain.vtn:
-        return Notice(What.WRONG_KIND, ticket.sender, f"an {kind} belongs on a node", "1.8")
+        return Notice(What.WRONG_KIND, ticket.sender, f"{kind} belongs on a node", "1.8")
     return None
 
 
@@ -163,7 +173,7 @@ def _verb(rules: Checks, ticket: Ticket) -> Notice | None:
     message = ticket.message
     if message.verb in _VERBS[message.kind] or rules.is_tolerant:
         return None
-    return Notice(What.WRONG_VERB, ticket.sender, f"{message.verb} is no verb of a {message.kind}", "2.9")
+    return Notice(What.WRONG_VERB, ticket.sender, f"{message.verb} is no verb of {message.kind}", "2.9")
 
 
 def _noun(rules: Checks, ticket: Ticket) -> Notice | None:

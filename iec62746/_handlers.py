@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
+from iec62746._watcher import Watcher
 from iec62746.limits import Limits
 from iec62746.outputs import Ticket, What
 
@@ -30,6 +31,7 @@ class Handlers:
         limits: Limits,
         work: Callable[[Ticket], Coroutine[Any, Any, None] | None],
         refuse: Callable[[Ticket, What, str, str], None],
+        watcher: Watcher | None = None,
     ) -> None:
         """Prepare to run in the current event loop."""
         self._limits, self._work, self._refuse = limits, work, refuse
@@ -41,6 +43,7 @@ class Handlers:
         self._timer: asyncio.TimerHandle | None = None
         self._is_draining = False
         self._ended = asyncio.Event()
+        self._watcher = watcher
 
     def take(self, ticket: Ticket) -> None:
         """Run the work for `ticket`, now or when there is room; or refuse it."""
@@ -69,7 +72,9 @@ class Handlers:
             self._timer = self._loop.call_later(self._limits.handling, self._on_time)
 
     def _on_end(self, task: "asyncio.Task[None]") -> None:
-        self._running.pop(task, None)
+        run = self._running.pop(task, None)
+        if self._watcher is not None and run is not None:
+            self._tell(self._watcher, *run)
         self._overdue.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a handler broke its frame: please report this", exc_info=error)
@@ -77,6 +82,9 @@ class Handlers:
             self._start(self._waiting.popleft())
         if self._is_draining:
             self._ended.set()
+
+    def _tell(self, watcher: Watcher, ticket: Ticket, until: float) -> None:
+        watcher.handled(ticket, self._loop.time() - until + self._limits.handling)
 
     def _on_time(self) -> None:
         """Refuse and cancel what has run for too long."""
@@ -87,6 +95,8 @@ class Handlers:
                 return
             del self._running[task]
             self._overdue.add(task)
+            if self._watcher is not None:
+                self._tell(self._watcher, ticket, until)
             self._refuse(
                 ticket, What.HANDLER_TOO_SLOW, "4.1", f"the handler took longer than {self._limits.handling:g} s"
             )
@@ -116,6 +126,11 @@ class Handlers:
     def running(self) -> "set[asyncio.Task[Any]]":
         """The tasks of the handlers that run."""
         return {*self._running, *self._overdue}
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for room."""
+        return len(self._waiting)
 
 
 class Listener:
@@ -199,11 +214,11 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-async def cancelled(tasks: "set[asyncio.Task[Any]]", what: str) -> None:
-    """Cancel `tasks` and wait until they have ended."""
+async def cancelled(tasks: "set[asyncio.Task[Any]]", what: str, grace: float = GRACE) -> None:
+    """Cancel `tasks` and wait until they have ended, or for `grace` seconds."""
     for task in tasks:
         task.cancel()
     if tasks:
-        _, left = await asyncio.wait(tasks, timeout=GRACE)
+        _, left = await asyncio.wait(tasks, timeout=grace)
         for task in left:
             log.error("%s does not end though it was cancelled: %r", what, task)

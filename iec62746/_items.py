@@ -26,6 +26,8 @@ def element(value: str | bytes | etree._Element) -> Xml:
     """
     if isinstance(value, Xml):
         return value
+    if not isinstance(value, str | bytes | etree._Element):
+        raise InvalidMessage(f"XML is given as str, bytes or an lxml element, not as {type(value).__name__}")
     root = _parse_ours(value) if isinstance(value, str | bytes) else value
     namespace = _tree.split(root.tag)[0]
     if namespace in ("", NAMESPACE):

@@ -42,7 +42,7 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as exc:
-        raise _syntax(exc, data) from None
+        raise _syntax(exc, data, limits.depth) from None
     except ValueError as exc:
         raise EnvelopeError(Rule.NOT_XML, str(exc)) from None
     if not is_utf_8:
@@ -187,11 +187,11 @@ _RULES = {
 }
 
 
-def _syntax(exc: etree.XMLSyntaxError, data: bytes) -> EnvelopeError:
+def _syntax(exc: etree.XMLSyntaxError, data: bytes, depth: int) -> EnvelopeError:
     """Return `exc` under a rule of ours."""
     at, reason = exc.lineno or 0, (exc.msg or "").rpartition(", line ")[0].strip() or "it is not XML"
     if "Excessive depth" in reason:
-        return _too_deep(_LIBXML2_DEPTH, at)
+        return _too_deep(min(depth, _LIBXML2_DEPTH), at)
     rule = _RULES.get(_code(exc), Rule.NOT_XML)
     # An end in the middle of a tag has many codes.
     if "Extra content" in reason:

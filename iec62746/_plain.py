@@ -9,16 +9,27 @@ Whatever was read here is plain again when it is written, so it is read again as
 """
 
 import re
-from typing import cast
 
 from lxml import etree
 
 from iec62746 import _read
 from iec62746._forms import OWN_IN_PAYLOAD
 from iec62746._items import Xml
-from iec62746._schema import HEADER, is_date_time
+from iec62746._schema import HEADER, M, is_date_time
 from iec62746._validation import is_valid
-from iec62746.message import NAMESPACE, VERBS, Kind, Message, Payload, Property, ReplyPart, RequestPart, thawed
+from iec62746.message import (
+    NAMESPACE,
+    VERBS,
+    Error,
+    Kind,
+    Message,
+    Payload,
+    Property,
+    ReplyPart,
+    RequestPart,
+    Result,
+    maker,
+)
 
 _SPACE = r"[ \t\n]*"
 _FIELDS = (
@@ -40,14 +51,22 @@ _HEADER = re.compile(
     + f"((?:{_PROPERTY.pattern.replace('(', '(?:')})*+)</Header>"
 )
 _PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*(?:<(?!/\1>|[!?])[^<]*)*</\1>")
-# Its element is none of Payload's own, and looks as most do: no prefix, its namespace in double quotes, an end tag.
-_PAYLOAD = re.compile(
-    rf"{_SPACE}<Payload>{_SPACE}(?=<(?!(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>])([^\s<>/!?:]+)"
-    rf"""(?: [^\s='"<>]+="[^"<>]*")*? xmlns="([^\s"&<]+)")"""
+# Its element is none of Payload's own, and looks as most do: attributes in double quotes, an end tag.
+# As most replies are: one error at most, with its code and perhaps the reason.
+_REPLY = re.compile(
+    rf"{_SPACE}<Reply>{_SPACE}<Result>({'|'.join(Result)})</Result>{_SPACE}"
+    rf"(?:<Error>{_SPACE}{_text('code')}{_text('reason', is_mandatory=False)}</Error>{_SPACE})?</Reply>"
 )
+_ATTRIBUTE = r"""(?: [^\s='"<>]+="[^"<>]*")"""
+_PAYLOAD = re.compile(
+    rf"{_SPACE}<Payload>{_SPACE}(?=<(?!(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>])([^\s<>/!?]+)({_ATTRIBUTE}*)>)"
+)
+_HAS_DEFAULT = re.compile(f'{_ATTRIBUTE}*? xmlns="')
 _ROOTS = {kind.value: (kind, f"</{kind.value}>") for kind in (Kind.REQUEST, Kind.RESPONSE, Kind.EVENT)}
 _PARTS = {"Reply": ReplyPart, "Request": RequestPart}
-_THAWED, _THAWED_PAYLOAD, _THAWED_PROPERTY = thawed(Message), thawed(Payload), thawed(Property)
+_RESULTS = {one.value: one for one in Result}
+_message, _payload_of, _property = maker(Message), maker(Payload), maker(Property)
+_reply_part, _error = maker(ReplyPart), maker(Error)
 
 
 def message(root: etree._Element, data: bytes) -> Message | None:
@@ -67,7 +86,12 @@ def message(root: etree._Element, data: bytes) -> Message | None:
     kind, end_tag = _ROOTS[name]
     request = reply = payload = None
     rest, at = len(root) - 1, found.end()
-    if part := _PART.match(text, at):
+    if part := _REPLY.match(text, at):
+        rest, at = rest - 1, part.end()
+        reply = _reply(part)
+        if kind is not Kind.RESPONSE:
+            return None
+    elif part := _PART.match(text, at):
         rest, at = rest - 1, part.end()
         if not is_valid(root, len(data)):
             return None
@@ -83,33 +107,37 @@ def message(root: etree._Element, data: bytes) -> Message | None:
             return None
     elif rest or text[at:].strip() != end_tag:
         return None
-    result = _THAWED(
+    return _message(
         kind, verb, noun, revision, None, context, sent, source, None, address, None, None,
         message_id, correlation_id, comment, _properties(properties), (), request, reply, payload,
     )  # fmt: skip
-    result.__class__ = Message
-    return cast(Message, result)
+
+
+def _reply(found: re.Match[str]) -> ReplyPart:
+    result, code, reason = found.groups()
+    return _reply_part(result=_RESULTS[result], errors=() if code is None else (_error(code=code, reason=reason),))
 
 
 def _properties(text: str) -> tuple[Property, ...]:
     """Return the properties that `text` is made of."""
-    properties = []
-    for name, value in _PROPERTY.findall(text):
-        one = _THAWED_PROPERTY(name, value)
-        one.__class__ = Property
-        properties.append(one)
-    return tuple(properties)
+    return tuple([_property(name, value) for name, value in _PROPERTY.findall(text)])
+
+
+def _is_misplaced(tag: str) -> bool:
+    return tag[0] != "{" or tag.startswith(M)
 
 
 def _payload(part: etree._Element, end_tag: str, text: str, at: int) -> Payload | None:
     """Return the Payload `part` with its one element cut out of `text`; None if what begins at `at` is not that."""
     begin, end = _PAYLOAD.match(text, at), text.rfind("</Payload>")
-    if begin is None or begin[2] == NAMESPACE or text[end + 10 :].strip() != end_tag or len(part) != 1:
+    if begin is None or text[end + 10 :].strip() != end_tag or len(part) != 1:
         return None
     xml = text[begin.end() : end].rstrip()
     # Its one child is all that there is: what ends with its end tag has no text or CDATA behind it.
-    if not xml.endswith(f"</{begin[1]}>"):
+    if not xml.endswith(f"</{begin[1]}>") or _is_misplaced(part[0].tag):
         return None
-    payload = _THAWED_PAYLOAD((Xml(xml.encode()),))
-    payload.__class__ = Payload
-    return cast(Payload, payload)
+    if not _HAS_DEFAULT.match(begin[2]):
+        # What has no prefix in it is in the envelope's namespace; nothing else is declared around it.
+        name = len(begin[1]) + 1
+        xml = f'{xml[:name]} xmlns="{NAMESPACE}"{xml[name:]}'
+    return _payload_of((Xml(xml.encode()),))

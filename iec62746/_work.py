@@ -12,11 +12,13 @@ from typing import Any
 from lxml import etree
 
 from iec62746._handlers import Threads, is_coroutine_function
+from iec62746._watcher import Watcher
 from iec62746.connection import Connection
+from iec62746.domain import OWN_NOUNS
 from iec62746.envelope import payload
 from iec62746.errors import Iec62746Error, InvalidAddress, InvalidMessage, LocalError, Refused
 from iec62746.exchange import Exchange, Output
-from iec62746.message import REQUEST_VERBS, Kind, Message, Payload
+from iec62746.message import REQUEST_VERBS, Kind, Message, Payload, Result
 from iec62746.outputs import Notice, Send, Ticket, What
 from iec62746.reply import Reply
 
@@ -48,6 +50,7 @@ class Work:
         self._events: list[_EventRoute] = []
         self._ok: dict[str, Message] = {}
         self._threads = Threads(self._domain.limits.handlers, self._party)
+        self.watcher: Watcher | None = None
 
     # ---------------------------------------------------------------- who takes what
 
@@ -55,6 +58,9 @@ class Work:
         """Raise `InvalidMessage` unless requests `verb` `noun` can have a handler."""
         if verb not in REQUEST_VERBS:
             raise InvalidMessage(f"{verb!r} is no verb of a request: use one of {', '.join(sorted(REQUEST_VERBS))}")
+        if noun not in self._domain.nouns and noun not in OWN_NOUNS:
+            known = ", ".join(sorted(self._domain.nouns)) or "no noun"
+            raise InvalidMessage(f"no request for {noun!r} can come: domain {self._domain.name} knows {known}")
 
     def add_request(self, verb: str, noun: str, handler: Callable[..., Any]) -> None:
         """Register the handler of requests `verb` `noun`."""
@@ -123,6 +129,8 @@ class Work:
         try:
             template = self._answer(message.noun, await handler(message))
             outputs = self._exchange.answer(ticket, template, time.time())
+            if self.watcher is not None:
+                self.watcher.answered(template.reply.result if template.reply is not None else Result.FAILED)
         except Refused as exc:
             outputs = self._refused_by_handler(ticket, exc)
         except asyncio.CancelledError as exc:
@@ -156,9 +164,12 @@ class Work:
 
     def _refused_by_handler(self, ticket: Ticket, exc: Refused) -> list[Output]:
         try:
-            return self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
+            outputs = self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
         except LocalError as unwritable:
             return self._failed(ticket, unwritable)
+        if self.watcher is not None:
+            self.watcher.answered(Result.FAILED)
+        return outputs
 
     def _failed(self, ticket: Ticket, exc: BaseException) -> list[Output]:
         message = ticket.message
@@ -198,6 +209,8 @@ class Work:
 
     def _refusal(self, ticket: Ticket, what: What, code: str, reason: str) -> list[Output]:
         self._output(Notice(what, ticket.sender, reason, code))
+        if self.watcher is not None and ticket.is_request:
+            self.watcher.answered(Result.FAILED)
         return self._exchange.refuse(ticket, code, reason, time.time()) if ticket.is_request else []
 
 

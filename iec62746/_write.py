@@ -54,9 +54,9 @@ def _check_parts(value: Message) -> None:
     if value.vendor:
         raise InvalidMessage("it has vendor elements, which the schema has no place for: replace(message, vendor=())")
     if (value.reply is None) == (kind is Kind.RESPONSE or kind is Kind.FAULT):
-        raise InvalidMessage(f"a {kind} has {'a' if value.reply is None else 'no'} Reply")
+        raise InvalidMessage(f"{kind} has {'a' if value.reply is None else 'no'} Reply")
     if value.request is not None and kind is not Kind.REQUEST:
-        raise InvalidMessage(f"a {kind} has no Request")
+        raise InvalidMessage(f"{kind} has no Request")
     if kind is Kind.FAULT and value != Message(kind=kind, reply=value.reply, form=value.form):
         raise InvalidMessage("a FaultMessage has only a Reply: leave out the Header's fields and the Payload")
 
@@ -113,10 +113,14 @@ def _inside(name: str, value: Any, writers: list[_Writer]) -> str:
         if one is None or one == ():
             if missing:
                 raise InvalidMessage(f"{name} has no {missing}: the schema demands it")
-        elif is_many:
-            out += map(write, one)
-        else:
-            out.append(write(one))
+            continue
+        try:
+            if is_many:
+                out += map(write, one)
+            else:
+                out.append(write(one))
+        except (AttributeError, TypeError) as exc:
+            raise InvalidMessage(f"{name}: {field} cannot be {one!r:.100}: {exc}") from exc
     return "".join(out)
 
 

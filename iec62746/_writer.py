@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from iec62746.domain import Domain
 from iec62746.envelope import encode
 from iec62746.errors import TooLarge
-from iec62746.message import DEADLINE, DESTINATION, Kind, Message, Property, thawed
+from iec62746.message import DEADLINE, DESTINATION, Kind, Message, Property, maker
 from iec62746.transport import Outgoing
 
-_MESSAGE, _PROPERTY = thawed(Message), thawed(Property)
+_message, _property = maker(Message), maker(Property)
 _SECONDS_KEPT = 8
 _OWN = frozenset({DEADLINE, DESTINATION})
 
@@ -36,22 +35,16 @@ class Writer:
         properties = (own,) if deadline is None else (own, self._deadline(deadline))
         if given.properties:
             properties = (*(one for one in given.properties if one.name not in _OWN), *properties)
-        message: Any = _MESSAGE(
+        return _message(
             given.kind, given.verb, given.noun, given.revision, given.replay_detection, given.context,
             given.timestamp or self._clock.text(now), self._party, given.async_reply_flag, given.reply_address,
             given.ack_required, given.user, message_id, correlation_id or given.correlation_id or message_id,
             given.comment, properties, given.extensions, given.request, given.reply, given.payload, given.form,
             given.vendor,
         )  # fmt: skip
-        message.__class__ = Message
-        frozen: Message = message
-        return frozen
 
     def _deadline(self, at: float) -> Property:
-        own: Any = _PROPERTY(DEADLINE, self._clock.text(at))
-        own.__class__ = Property
-        frozen: Property = own
-        return frozen
+        return _property(DEADLINE, self._clock.text(at))
 
     def outgoing(
         self, message: Message, expires: float, *, expects_reply: bool = False, correlation_id: str = ""

@@ -12,6 +12,7 @@ from typing import Any, Never
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from iec62746._ids import session_name
+from iec62746._watcher import Watcher, ending
 from iec62746.address import Address, Inbox, Node, Presence
 from iec62746.errors import (
     AuthenticationFailed,
@@ -24,7 +25,7 @@ from iec62746.errors import (
     Unreachable,
 )
 from iec62746.exchange import Exchange, Output
-from iec62746.outputs import Send, SessionSuperseded
+from iec62746.outputs import Notice, Send, SessionSuperseded, What
 from iec62746.roster import Changed, State
 from iec62746.transport import Config, Delivery, Outgoing, ReplyTo, Session, Transport
 
@@ -60,10 +61,13 @@ class Connection:
         connected: Callable[[], None],
         lost: Callable[[Iec62746Error], None],
         output: Callable[[Output], None],
+        watcher: Watcher | None = None,
     ) -> None:
         """Prepare to connect `exchange` by `transport`, subscribed to `nodes`."""
         self._exchange, self._transport, self._config, self._nodes = exchange, transport, config, tuple(nodes)
+        self._party, self._tries, self._was_open = config.party, 0, False
         self._tell_connected, self._tell_lost, self._output = connected, lost, output
+        self._watcher = watcher
         self._session: Session | None = None
         self._lost: asyncio.Future[Iec62746Error] | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -79,6 +83,8 @@ class Connection:
         """What ended it for good."""
         self.is_open = False
         """True while there is a session that is subscribed and announced."""
+        self.is_blocked = False
+        """True while the communication server takes no messages."""
 
     # ---------------------------------------------------------------- the life of a session
 
@@ -101,7 +107,7 @@ class Connection:
             self._disarm()
 
     def _tell_pause(self, state: RetryCallState) -> None:
-        log.warning("%s: no connection (try %d): %s", self._config.party, state.attempt_number, self.trouble)
+        log.warning("%s: no connection (try %d): %s", self._party, state.attempt_number, self.trouble)
 
     async def _live(self, state: RetryCallState) -> Never:
         """Live one session, and raise what ended it."""
@@ -112,9 +118,13 @@ class Connection:
         was_open = False
         try:
             async with asyncio.TaskGroup() as self._group:
-                cause = await self._until_lost(self._lost)
-                was_open = self.is_open
-                self._end_tasks()
+                try:
+                    cause = await self._until_lost(self._lost)
+                    was_open = self.is_open
+                finally:
+                    # What is added to a group that ends is not ended with it.
+                    self._group = None
+                    self._end_tasks()
         finally:
             await self._end(cause)
         if was_open and loop.time() - began > RETRY_MOST:
@@ -125,17 +135,25 @@ class Connection:
         raise cause
 
     async def _until_lost(self, lost: "asyncio.Future[Iec62746Error]") -> Iec62746Error:
-        limit = self._exchange.domain.limits.set_up
+        # Of several URLs each gets its share, so that one that does not answer leaves time for the others.
+        limit, urls = self._exchange.domain.limits.set_up, len(self._config.urls)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit / urls):
                 await self._set_up(_Watch(self, lost))
         except TimeoutError:
-            return Unreachable(f"not connected, authenticated and subscribed within {limit:g} s (limit set_up)")
+            share = "" if urls == 1 else f" for {urls} URLs"
+            return Unreachable(
+                f"not connected, authenticated and subscribed within {limit / urls:g} s (limit set_up{share})"
+            )
         except (TransportError, LocalError) as exc:
             return exc
+        except Exception as exc:
+            if not self._was_open:
+                raise  # who writes a transport wants to see it at once
+            return self._breakdown(exc)
         if lost.done():
             return lost.result()
-        self.is_open, self.trouble = True, None
+        self.is_open, self._was_open, self.trouble = True, True, None
         self._tell_connected()
         self._later(self._beat())
         self._ask_current()
@@ -146,14 +164,29 @@ class Connection:
         name, now = session_name(), time.time()
         self._exchange.opened(name, now)
         self._has_heard_vtn = False
-        config = replace(self._config, session=name, will=self._exchange.will(now))
+        config = replace(self._config, urls=self._urls(), session=name, will=self._exchange.will(now))
+        self._tries += 1
         self._session = session = await self._transport.open(config, watch)
         for address in self._addresses():
             await session.subscribe(address, watch.deliver)
-        await self._announce(session)
+        await self._announce()
+
+    def _urls(self) -> tuple[str, ...]:
+        """Return the URLs, at each try with another one first: fail-over."""
+        urls = self._config.urls
+        first = self._tries % len(urls)
+        return urls[first:] + urls[:first]
+
+    def _breakdown(self, error: Exception) -> SessionLost:
+        """Return what no transport may raise as what it may: the session is lost, and another is opened."""
+        name = type(self._transport).__name__
+        log.error("%s: the transport %s broke down: please report this to its maker", self._party, name, exc_info=error)
+        cause = SessionLost(f"the transport {name} broke down: {type(error).__name__}: {error}")
+        cause.__cause__ = error
+        return cause
 
     def _addresses(self) -> list[Address]:
-        party, vtn = self._config.party, self._config.vtn
+        party, vtn = self._party, self._config.vtn
         if self._exchange.is_vtn:
             return [Inbox(party), Presence()]
         return [Inbox(party), Presence(vtn), Presence(party), *map(Node, self._nodes)]
@@ -162,11 +195,12 @@ class Connection:
         """Announce `state` now, and at each heartbeat from now on (62746-3, 5.5.5)."""
         self._state, self._reason = state, reason
         if self._session is not None and self.is_open:
-            await self._announce(self._session)
+            await self._announce()
 
-    async def _announce(self, session: Session) -> None:
+    async def _announce(self) -> None:
         send = self._exchange.announce(self._state, time.time(), self._reason)
-        await session.send(send.to, send.message)
+        work = self.send(send.to, send.message)
+        await (work if self._watcher is None else ending(self._watcher.announced, work))
 
     async def _beat(self) -> None:
         """Announce at each interval, and soon after somebody came who has not heard us yet (62746-3, 5.5.5)."""
@@ -181,13 +215,13 @@ class Connection:
                 pass
             self._somebody_came.clear()
             try:
-                await self._announce(self._session)
+                await self._announce()
             except Iec62746Error as exc:
-                log.info("%s could not announce itself: %s", self._config.party, exc)
+                log.info("%s could not announce itself: %s", self._party, exc)
 
     async def _end(self, cause: Iec62746Error) -> None:
         """Close the session, and end what was under way in it: its replies cannot come any more."""
-        self.is_open, self._group = False, None
+        self.is_open, self.is_blocked, self._group = False, False, None
         session, self._session = self._session, None
         self._dispatch(self._exchange.lost(cause if isinstance(cause, TransportError) else SessionLost(str(cause))))
         if session is not None:
@@ -195,7 +229,7 @@ class Connection:
                 async with asyncio.timeout(GOODBYE):
                     await session.aclose()
             except TimeoutError:
-                log.warning("%s: the session did not close within %g s", self._config.party, GOODBYE)
+                log.warning("%s: the session did not close within %g s", self._party, GOODBYE)
 
     def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -209,7 +243,7 @@ class Connection:
             async with asyncio.timeout(GOODBYE):
                 await self.announce(State.OFFLINE, "closed")
         except (TimeoutError, Iec62746Error) as exc:
-            log.info("%s could not say goodbye: %s", self._config.party, exc)
+            log.info("%s could not say goodbye: %s", self._party, str(exc) or f"not within {GOODBYE:g} s")
 
     # ---------------------------------------------------------------- what goes out
 
@@ -220,9 +254,18 @@ class Connection:
 
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> None:
         """Send `message`; raises `TransportError`, or what ended the connection for good."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise self._absence()
-        await self._session.send(to, message)
+        try:
+            await session.send(to, message)
+        except Iec62746Error:
+            raise
+        except Exception as exc:
+            cause = self._breakdown(exc)
+            if session is self._session:
+                self._end_by(cause)
+            raise cause from exc
 
     def _absence(self) -> Iec62746Error:
         if self.final is not None:
@@ -234,7 +277,7 @@ class Connection:
         if self._session is None:
             self._bounce(send, self._absence())
         elif len(self._tasks) > self._exchange.domain.limits.waiting:
-            log.warning("%s: an answer is not sent: too many are under way", self._config.party)
+            log.warning("%s: an answer is not sent: too many are under way", self._party)
         else:
             self._later(self._send_quietly(send))
 
@@ -245,7 +288,7 @@ class Connection:
             self._bounce(send, exc)
 
     def _bounce(self, send: Send, cause: Iec62746Error) -> None:
-        log.info("%s could not send to %s: %s", self._config.party, send.to, cause)
+        log.info("%s could not send to %s: %s", self._party, send.to, cause)
         if isinstance(cause, TransportError):
             self.bounced(send.message.correlation_id, cause)
 
@@ -267,10 +310,17 @@ class Connection:
     # ---------------------------------------------------------------- what comes in
 
     def receive(self, delivery: Delivery) -> None:
-        """Take one delivery."""
-        self._dispatch(self._exchange.receive(delivery, time.time()))
+        """Take one delivery; what breaks us is told and dropped, or it would come again and again."""
+        try:
+            self._dispatch(self._exchange.receive(delivery, time.time()))
+        except Exception as exc:
+            log.error("%s: a delivery broke the exchange: please report this", self._party, exc_info=exc)
+            reason = f"it broke the exchange: {type(exc).__name__}"
+            self._output(Notice(What.BROKE_US, delivery.sender or "?", reason))
         if self._timer is None or type(delivery.address) is Presence:
             self._arm()
+            if self._watcher is not None and type(delivery.address) is Presence:
+                self._watcher.heard(delivery.sender)
 
     def _dispatch(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
@@ -297,10 +347,11 @@ class Connection:
             self._has_heard_vtn = True
 
     def _end_superseded(self, session: str) -> None:
+        self._end_by(Superseded(f"a newer session of {self._party}, {session}, is live: this one ends"))
+
+    def _end_by(self, cause: TransportError) -> None:
         if self._lost is not None and not self._lost.done():
-            self._lost.set_result(
-                Superseded(f"a newer session of {self._config.party}, {session}, is live: this one ends")
-            )
+            self._lost.set_result(cause)
 
     def gone(self, party: str) -> None:
         """Take the transport's evidence."""
@@ -359,4 +410,5 @@ class _Watch:
 
     def blocked(self, is_blocked: bool) -> None:
         if not self._lost.done():
+            self._connection.is_blocked = is_blocked
             log.warning("the communication server takes %s", "no more" if is_blocked else "messages again")

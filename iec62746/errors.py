@@ -147,7 +147,9 @@ class Refused(RemoteError):
     """Raised by a handler: the request is answered FAILED with this Reply/Error/code and reason."""
 
     def __init__(self, code: str, reason: str = "") -> None:
-        """Answer `code`, such as "6.1", and say why in `reason`."""
+        """Answer `code`, such as "6.1", and say why in `reason`; raises `InvalidMessage` without a code."""
+        if not (isinstance(code, str) and code and isinstance(reason, str)):
+            raise InvalidMessage(f'Refused({code!r}, {reason!r}): give a code such as "6.1", and a reason, as text')
         super().__init__(f"{code} {reason}".strip())
         self.reply_code, self.reason = code, reason
 

@@ -189,6 +189,10 @@ class Exchange:
         out: list[Output] = []
         if message.findings:
             out += [Notice(What.FINDING, sender, cut(f"{one.rule.value}: {one.reason}")) for one in message.findings]
+        if (headers := delivery.headers) and (
+            headers.get("Verb") != message.verb or headers.get("Noun") != message.noun
+        ):
+            out += self._checks.hints(ticket, headers)
         out += self._checks.fill(ticket)
         return out + self._receive_read(ticket, delivery, self._checks.header(ticket), now)
 
@@ -426,7 +430,7 @@ _UNREAD = Message(kind=Kind.FAULT)
 
 def _wrong_verb(template: Message, what: str, verbs: frozenset[str]) -> InvalidMessage:
     listed = ", ".join(sorted(verbs))
-    return InvalidMessage(f"a {template.kind} with verb {template.verb!r} is no {what}: its verb is one of {listed}")
+    return InvalidMessage(f"{template.kind} with verb {template.verb!r} is no {what}: its verb is one of {listed}")
 
 
 def _demand(decision: Decision) -> None:

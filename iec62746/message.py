@@ -4,12 +4,15 @@ Text is kept as it was on the wire; times too, so that a message can be written 
 integers are values: they are written in their canonical form.
 """
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from iec62746.errors import InvalidMessage, Rule
+
+T = TypeVar("T")
 
 NAMESPACE = "http://iec.ch/TC57/2011/schema/message"
 
@@ -314,16 +317,22 @@ class Message:
         return instant(self.timestamp)
 
 
-def thawed(frozen: type) -> Any:
-    """Return a twin of the `frozen` dataclass that is built four times as fast; set `.__class__` to freeze it.
+def maker(frozen: Callable[..., T]) -> Callable[..., T]:
+    """Return what makes a `frozen` dataclass of its fields, in order or by name, three times as fast.
 
-    A frozen `__init__` pays a call for each field. The twin has the same slots; it skips `__post_init__`.
+    A frozen `__init__` pays a call for each field. A twin with the same slots is made, then frozen; it skips
+    `__post_init__`.
     """
     specs = [
         (one.name, one.type, field() if one.default is MISSING else field(default=one.default))
-        for one in fields(frozen)
+        for one in fields(cast(Any, frozen))
     ]
-    return make_dataclass(f"Thawed{frozen.__name__}", specs, slots=True)
+
+    def freeze(made: Any) -> None:
+        made.__class__ = frozen
+
+    twin = make_dataclass(f"Thawed{frozen.__name__}", specs, slots=True, namespace={"__post_init__": freeze})
+    return cast(Callable[..., T], twin)
 
 
 def instant(text: str | None) -> datetime | None:

@@ -24,6 +24,7 @@ class What(StrEnum):
     DESTINATION_FILLED = "destination-filled"
     DESTINATION_DIFFERS = "destination-differs"
     DEADLINE_UNREADABLE = "deadline-unreadable"
+    HINT_DIFFERS = "hint-differs"
     WRONG_KIND = "wrong-kind"
     WRONG_VERB = "wrong-verb"
     UNKNOWN_NOUN = "unknown-noun"
@@ -47,6 +48,7 @@ class What(StrEnum):
     HANDLER_FAILED = "handler-failed"
     HANDLER_TOO_SLOW = "handler-too-slow"
     UNANSWERED = "unanswered"
+    BROKE_US = "broke-us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Asked:
     bucket: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+# The next four are made for each message, and not frozen: a frozen one takes three times as long to make.
+@dataclass(slots=True)
 class Send:
     """Send this."""
 
@@ -106,14 +109,14 @@ class Send:
     message: Outgoing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execute:
     """Hand this to its handler; a request wants `Exchange.answer` or `Exchange.refuse` afterwards."""
 
     ticket: Ticket
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completed:
     """The request `key` was answered."""
 
@@ -122,7 +125,7 @@ class Completed:
     asked: Asked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failed:
     """The request `key` ended without an answer."""
 

@@ -6,19 +6,21 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from lxml import etree
 
-from iec62746._handlers import Handlers, Listener, cancelled
+from iec62746._handlers import GRACE, Handlers, Listener, cancelled
 from iec62746._ids import message_id
+from iec62746._watcher import Load, Watcher, ending
 from iec62746._work import AT_WORK, Work
 from iec62746.address import Inbox
-from iec62746.connection import Connection
+from iec62746.connection import GOODBYE, Connection
 from iec62746.domain import Domain
 from iec62746.envelope import Xml, payload
 from iec62746.errors import (
@@ -34,7 +36,7 @@ from iec62746.errors import (
     Unreachable,
 )
 from iec62746.exchange import Exchange, Output
-from iec62746.message import ID, Kind, Message, Option, Payload, RequestPart, Result
+from iec62746.message import ID, Kind, Message, Option, Payload, RequestPart, Result, maker
 from iec62746.outputs import Completed, Execute, Failed, Notice
 from iec62746.plugins import scheme_of, without_password
 from iec62746.plugins import transport as find_transport
@@ -43,6 +45,8 @@ from iec62746.roster import Changed, PartyConflict, PartyPresence, State
 from iec62746.transport import Config, Outgoing, Transport, lacks
 
 log = logging.getLogger(__name__)
+
+_message = maker(Message)
 
 PayloadLike = Payload | Xml | str | bytes | etree._Element
 Answer = Reply | Message | PayloadLike | None
@@ -85,6 +89,7 @@ class Participant:
             account=self.domain.party(party).account,
             password=password,
             tls=tls,
+            accounts={one.name: one.account for one in self.domain.parties.values() if one.account != one.name},
         )
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id)
         self._work = Work(self._exchange, output=self._on_output, connection=lambda: self._connection)
@@ -98,6 +103,7 @@ class Participant:
         self._first: asyncio.Future[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._spared: set[asyncio.Task[Any]] = set()
+        self._watcher: Watcher | None = None
 
     def _refuse_lacks(self, urls: tuple[str, ...]) -> None:
         for url in urls:
@@ -167,6 +173,27 @@ class Participant:
         """The presence of each party that was heard of; asked for another, it says gone."""
         return _PresenceView(self._exchange)
 
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher`, one only, of all that happens, as `iec62746.metrics` has it.
+
+        Raises `LocalError` once it is open, or for a second one.
+        """
+        if self._life is not None or self._watcher is not None:
+            raise LocalError(f"{self.party} is open or watched already: watch it once, before it is opened")
+        self._watcher = self._work.watcher = watcher
+
+    @property
+    def load(self) -> Load:
+        """How much is under way; may be read from another thread."""
+        connection, handlers = self._connection, self._handlers
+        return Load(
+            is_connected=connection is not None and connection.is_open,
+            is_blocked=connection is not None and connection.is_blocked,
+            pending=self._exchange.pending,
+            running=len(handlers.running) if handlers is not None else 0,
+            waiting=handlers.waiting if handlers is not None else 0,
+        )
+
     @property
     def is_connected(self) -> bool:
         """True while there is a session that is subscribed and announced."""
@@ -186,10 +213,15 @@ class Participant:
         Its MessageID, Source, Destination and Deadline are made anew. Otherwise as `request`, but a FAILED answer
         returns too.
         """
-        return await self._request(template, to or self.domain.vtn, timeout)
+        return await self._watched(template.verb, self._request(template, to or self.domain.vtn, timeout))
 
     async def publish_message(self, template: Message, *, node: str | None = None) -> None:
         """Send `template` as an event; otherwise as `publish`."""
+        work = self._publish(template, node)
+        watcher = self._watcher
+        await (work if watcher is None else ending(partial(watcher.event_ended, template.verb, node), work))
+
+    async def _publish(self, template: Message, node: str | None) -> None:
         connection = self._open_connection()
         send = self._exchange.publish(template, node, time.time())
         await connection.send(send.to, send.message)
@@ -206,7 +238,7 @@ class Participant:
     async def _request(self, template: Message, to: str, given_timeout: float | None) -> Message:
         real_time = self.domain.limits.real_time
         patience = real_time if given_timeout is None else given_timeout
-        if not patience > 0:
+        if given_timeout is not None and not (isinstance(given_timeout, int | float) and given_timeout > 0):
             raise InvalidMessage(
                 f"timeout is {given_timeout!r}: give seconds above 0, or None for {real_time:g} (limit real_time)"
             )
@@ -238,18 +270,22 @@ class Participant:
         options: Iterable[Option] | Mapping[str, str],
         given_timeout: float | None,
     ) -> Reply:
-        template = Message(
+        template = _message(
             kind=Kind.REQUEST,
             verb=verb,
             noun=noun,
             request=_request_part(ids, options),
             payload=payload(given) if given is not None else None,
         )
-        answer = await self._request(template, to, given_timeout)
+        answer = await self._watched(verb, self._request(template, to, given_timeout))
         reply = Reply.of(answer)
         if reply.result == Result.FAILED:
             raise RequestFailed(answer)
         return reply
+
+    def _watched(self, verb: str, work: Coroutine[Any, Any, Message]) -> Coroutine[Any, Any, Message]:
+        """Return `work`, whose end the watcher is told of if there is one."""
+        return work if self._watcher is None else ending(partial(self._watcher.request_ended, verb), work)
 
     def _open_connection(self) -> Connection:
         """Return the connection that a message of the application may be sent by."""
@@ -266,7 +302,7 @@ class Participant:
             raise Closed(f"{self.party} is open already, or still closing: wait for `aclose`")
         loop = asyncio.get_running_loop()
         self._first = first = loop.create_future()
-        self._handlers = Handlers(self.domain.limits, self._work.of, self._work.refuse)
+        self._handlers = Handlers(self.domain.limits, self._work.of, self._work.refuse, self._watcher)
         self._connection = connection = self._new_connection()
         self._life = loop.create_task(connection.run(), name=f"connection of {self.party}")
         self._life.add_done_callback(self._on_life_ended)
@@ -295,6 +331,7 @@ class Participant:
             connected=self._on_connected,
             lost=self._on_lost,
             output=self._on_output,
+            watcher=self._watcher,
         )
 
     async def __aexit__(
@@ -330,7 +367,7 @@ class Participant:
             listeners = {task for some in self._listeners.values() for one in some for task in one.stop()}
             self._connection = None
             await asyncio.gather(
-                cancelled({life}, "the connection"),
+                cancelled({life}, "the connection", GOODBYE + GRACE),
                 handlers.aclose(self._spared),
                 cancelled(listeners - self._spared, "a listener"),
             )
@@ -376,9 +413,13 @@ class Participant:
     def _on_connected(self) -> None:
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
+        if self._watcher is not None:
+            self._watcher.connected()
         self._tell("connected")
 
     def _on_lost(self, cause: Iec62746Error) -> None:
+        if self._watcher is not None:
+            self._watcher.lost(cause)
         self._tell("lost", cause)
 
     def _on_life_ended(self, life: "asyncio.Task[None]") -> None:
@@ -396,6 +437,8 @@ class Participant:
             self._first.set_exception(connection.final)
 
     def _on_output(self, output: Output) -> None:
+        if self._watcher is not None:
+            self._watcher.reported(output)
         if type(output) is Execute:
             if self._handlers is not None:
                 self._handlers.take(output.ticket)

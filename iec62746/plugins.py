@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from typing import cast
 
 from iec62746.errors import UnknownTransport
 from iec62746.transport import Transport
 
 TRANSPORTS = "iec62746.transports"
+HARNESSES = "iec62746.harnesses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,23 @@ def transport(url: str) -> Transport:
     if len(found) > 1:
         raise UnknownTransport(_conflict(scheme, found))
     return _loaded(found[0])
+
+
+def harness(url: str) -> object | None:
+    """Return what lets the conformance kit test the transport of `url`, made for that URL; None if nobody has it.
+
+    Raises `UnknownTransport` if it cannot be loaded.
+    """
+    scheme = scheme_of(url)
+    for entry in metadata.entry_points(group=HARNESSES):
+        if entry.name.lower() == scheme:
+            try:
+                return cast(object, entry.load()(url))
+            except Exception as exc:  # it is somebody else's code
+                raise UnknownTransport(
+                    f"harness {entry.name!r} of {_distribution(entry)} is broken: {type(exc).__name__}: {exc}"
+                ) from exc
+    return None
 
 
 def transports() -> Iterator[Plugin]:
@@ -105,7 +124,7 @@ def _loaded(entry: metadata.EntryPoint) -> Transport:
         # Only a module that is not the plugin's own is a missing extra.
         if missing == entry.value.partition(":")[0].partition(".")[0].strip():
             raise UnknownTransport(f"{who} is broken: {exc}") from exc
-        hint = f"pip install '{_distribution(entry)}[{entry.name}]'"
+        hint = f"pip install '{_distribution(entry)}[{_extra(entry)}]'"
         raise UnknownTransport(f"{who} needs {missing!r}: {hint}") from exc
     except Exception as exc:  # it is somebody else's code
         raise UnknownTransport(f"{who} is broken: {type(exc).__name__}: {exc}") from exc
@@ -113,6 +132,13 @@ def _loaded(entry: metadata.EntryPoint) -> Transport:
     if absent:
         raise UnknownTransport(f"{who} is broken: {type(made).__name__} has no {' and no '.join(absent)}")
     return made
+
+
+def _extra(entry: metadata.EntryPoint) -> str:
+    """Return the extra that brings what the transport needs: called as its scheme, or as the end of its package."""
+    extras = entry.dist.metadata.get_all("Provides-Extra") or [] if entry.dist else []
+    package = entry.value.partition(":")[0]
+    return next((one for one in extras if one != entry.name and package.endswith(f"_{one}")), entry.name)
 
 
 def _distribution(entry: metadata.EntryPoint) -> str:

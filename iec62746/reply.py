@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from iec62746.message import ID, Error, Kind, Message, Payload, ReplyPart, Result
+from iec62746.errors import InvalidMessage
+from iec62746.message import ID, Error, Kind, Message, Payload, ReplyPart, Result, maker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +18,16 @@ class Reply:
     operation_id: int | None = None
     message: Message | None = field(default=None, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Hold the schema's choice."""
+        if self.result not in tuple(Result):
+            raise InvalidMessage(f"result is {self.result!r}: a Reply has {', '.join(Result)}")
+
     @classmethod
     def of(cls, message: Message) -> "Reply":
         """Return the reply in a ResponseMessage or FaultMessage."""
         part = message.reply or ReplyPart(result=Result.FAILED)
-        return cls(
+        return _reply(
             result=part.result,
             errors=part.errors,
             ids=part.ids,
@@ -38,3 +44,6 @@ class Reply:
             result=self.result, errors=errors, ids=self.ids, extensions=self.extensions, operation_id=self.operation_id
         )
         return Message(kind=Kind.RESPONSE, verb="reply", noun=noun, reply=part, payload=self.payload)
+
+
+_reply = maker(Reply)

@@ -116,7 +116,8 @@ class ReplyTo:
     token: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Made anew for each message, and not frozen: a frozen one takes three times as long to make.
+@dataclass(slots=True, kw_only=True)
 class Outgoing:
     """One message to send; `expires` is seconds since 1970, UTC. `headers` are hints: the body decides."""
 
@@ -127,9 +128,12 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One message that came: at which address, from whom by which proof, and where it may be answered."""
+    """One message that came: at which address, from whom by which proof, and where it may be answered.
+
+    `headers` are hints of whoever sent it: the body decides, and a difference is reported.
+    """
 
     body: bytes
     address: Address
@@ -138,6 +142,7 @@ class Delivery:
     reply_to: ReplyTo | None = None
     correlation_id: str = ""
     redelivered: bool = False
+    headers: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,8 @@ class Config:
     """What a transport needs to open a session.
 
     `session` names it, in `[A-Za-z0-9_-]{1,32}`. `will` is a presence message that the communication server publishes
-    should the session end without having been closed, where it can. URLs, which may hold a password, are not shown.
+    should the session end without having been closed, where it can. `accounts` are those of the parties whose names
+    they are not. URLs, which may hold a password, are not shown.
     """
 
     urls: tuple[str, ...] = field(repr=False)
@@ -164,6 +170,7 @@ class Config:
     password: str | None = field(default=None, repr=False)
     tls: "ssl.SSLContext | None" = None
     will: Outgoing | None = None
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 Deliver = Callable[[Delivery], Awaitable[None]]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from iec62746._version import __version__
-from iec62746.cli import demo, domain, transport, validate
+from iec62746.cli import demo, domain, listen, provision, publish, request, transport, validate
 
 app = typer.Typer(
     name="iec62746",
@@ -18,6 +18,10 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(validate.validate)
+app.command()(request.request)
+app.command()(publish.publish)
+app.command()(listen.listen)
+domain.app.command()(provision.provision)
 app.add_typer(domain.app, name="domain", help="Look into a communication domain's file.")
 app.add_typer(transport.app, name="transport", help="See which transports are installed.")
 
@@ -35,7 +39,18 @@ def _root(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what was dropped, refused or lost.")] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    if not verbose:
+        handler.addFilter(_is_shown)
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler], format="%(levelname)s %(name)s: %(message)s")
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Return whether it is for who did not ask for more: what is broken, and why there is no connection yet."""
+    # What a transport's library complains of comes as an error of ours, with what to do: once is enough.
+    is_ours = record.name.partition(".")[0] == "iec62746"
+    return is_ours and (record.levelno >= logging.ERROR or record.name == "iec62746.connection")
 
 
 def main() -> None:

@@ -1,19 +1,27 @@
 """`iec62746 transport`."""
 
+import asyncio
 import json
+import sys
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
+from iec62746.errors import Iec62746Error
 from iec62746.plugins import transports
+from iec62746.testing.kit import conform
+from iec62746.testing.report import Report, Status, line, summary, table
+from iec62746.testing.rule import Rule
+from iec62746.testing.rules import ALL
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def _transport() -> None:
-    """See which transports are installed."""
+    """See which transports are installed, and hold one to the contract."""
 
 
 @app.command("list")
@@ -28,3 +36,55 @@ def list_transports(as_json: Annotated[bool, typer.Option("--json", help="One JS
         state = plugin.error or "ready"
         line = f"{plugin.name + '://':<12} {plugin.distribution} {plugin.version:<10} {state}"
         print(json.dumps(asdict(plugin)) if as_json else line)
+
+
+@app.command("conform")
+def conform_transport(
+    url: Annotated[str, typer.Argument(help="The URL of a transport; a communication server that may be troubled.")],
+    report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
+    only: Annotated[str, typer.Option(help="Try only the rules whose id has this in it; then no profile.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Try them in another order, the same one for each seed.")] = None,
+    rules: Annotated[bool, typer.Option("--rules", help="Show what the rules say, and try none.")] = False,
+) -> None:
+    """Try the rules of the transport contract, each with parties in processes of their own, and grant profiles.
+
+    core, realtime and secure are what a domain may demand (`transport` in
+    its file). A rule is skipped if it depends on a capability that is not
+    declared. Links are cut and frozen on the way by a proxy; for more, such
+    as a full inbox, a transport's authors publish a harness
+    (iec62746.testing.harness); without one it is core at most. The exit
+    status is 1 if a rule failed.
+
+    Examples:
+
+      iec62746 transport conform memory://north
+
+      iec62746 transport conform amqp://localhost --report amqp.json
+
+      iec62746 transport conform memory://north --only reply
+
+      iec62746 transport conform memory://north --rules
+    """
+    chosen = [rule for rule in ALL if only in rule.id]
+    if not chosen:
+        _fail(f"no rule has {only!r} in its id: see --rules")
+    if rules:
+        print(*table(chosen), sep="\n")
+        return
+    try:
+        made = asyncio.run(_conform(url, chosen, seed))
+    except Iec62746Error as exc:
+        _fail(str(exc))
+    print(*summary(made), sep="\n")
+    if report is not None:
+        report.write_text(made.to_json() + "\n", encoding="utf-8")
+    raise typer.Exit(1 if made.of(Status.FAILED) else 0)
+
+
+async def _conform(url: str, rules: list[Rule], seed: int | None) -> Report:
+    return await conform(url, rules=rules, seed=seed, progress=lambda verdict: print(line(verdict), flush=True))
+
+
+def _fail(why: str) -> NoReturn:
+    print(f"iec62746 transport conform: {why}", file=sys.stderr)
+    raise typer.Exit(1)

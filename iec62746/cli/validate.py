@@ -80,7 +80,7 @@ def _files(paths: Iterable[str]) -> list[str]:
     for name in paths:
         path = Path(name)
         if name != _STANDARD_INPUT and path.is_dir():
-            inside = sorted(one for one in path.rglob("*.xml") if one.is_file())
+            inside = sorted(one for one in path.rglob("*") if one.suffix.lower() == ".xml" and one.is_file())
             if not inside:
                 raise typer.BadParameter(f"no *.xml is in the folder {name}", param_hint="PATHS")
             found |= dict.fromkeys(map(str, inside))

@@ -1,6 +1,7 @@
 """A grid operator with a heat pump, an EV depot, a battery, a roof of PV and a building."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import resources
@@ -11,6 +12,7 @@ from iec62746.demo.wire import Wire
 from iec62746.domain import Domain
 from iec62746.errors import NoReceiver, NoReply, PermissionDenied, Refused, RequestFailed
 from iec62746.message import Kind, Message
+from iec62746.participant import Participant
 from iec62746.plugins import transport
 from iec62746.roster import PartyPresence
 from iec62746.transport import Transport
@@ -99,13 +101,19 @@ def neighbour(domain: Domain, url: str, by: Transport, story: Story, name: str) 
     return ven
 
 
-async def demonstrate(url: str, wire: Wire) -> list[str]:
-    """Run the demo over `url`; returns what went wrong, one sentence each."""
+def unwatched(participant: Participant) -> None:
+    """Watch nobody."""
+
+
+async def demonstrate(url: str, wire: Wire, watch: Callable[[Participant], None] = unwatched) -> list[str]:
+    """Run the demo over `url`; returns what went wrong, one sentence each. `watch` is given each participant first."""
     domain, story = north(), Story()
     wrong: list[str] = []
     by = CapturingTransport(transport(url), wire.show)
     vtn = grid_operator(domain, url, by, story)
     vens = {name: neighbour(domain, url, by, story, name) for name in (*FIRST, LATE)}
+    for one in (vtn, *vens.values()):
+        watch(one)
     async with AsyncExitStack() as stack:
         wire.title("Presence: everybody says that it is there (5.5.5)")
         await stack.enter_async_context(vtn)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 from lxml import etree
 
 from iec62746.demo.capture import CapturingTransport
+from iec62746.demo.north import unwatched
 from iec62746.demo.wire import Wire
 from iec62746.domain import Domain
 from iec62746.envelope import decode, encode, inflate
 from iec62746.errors import EnvelopeError, Iec62746Error, InvalidMessage
 from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Message, Payload
+from iec62746.participant import Participant
 from iec62746.plugins import transport
 from iec62746.ven import VirtualEndNode
 from iec62746.vtn import VirtualTopNode
@@ -45,13 +47,15 @@ def read_folder(folder: Path) -> Read:
     return {path: _read(path) for path in sorted(folder.glob("*.xml"))}
 
 
-async def replay(read: Read, url: str, wire: Wire) -> list[Row]:
+async def replay(read: Read, url: str, wire: Wire, watch: Callable[[Participant], None] = unwatched) -> list[Row]:
     """Send every message that was `read` over `url`, one after another; returns a row for each."""
     messages = [one for one in read.values() if isinstance(one, Message) and _NOUN.fullmatch(one.noun or "Unnamed")]
     domain = _domain(messages)
     by = CapturingTransport(transport(url), wire.show)
     arrived: asyncio.Queue[Message] = asyncio.Queue()
     vtn, ven = VirtualTopNode(domain, url, transport=by), VirtualEndNode(domain, url, VEN, transport=by)
+    watch(vtn)
+    watch(ven)
     answers: list[Message | None] = []
 
     async def take(request: Message) -> Message | None:

@@ -74,6 +74,11 @@ def test_a_good_request_is_executed(bench: Bench) -> None:
     assert 1 == len(bench.ven.executed)
 
 
+def test_headers_are_hints_and_a_difference_is_reported(bench: Bench) -> None:
+    assert [What.HINT_DIFFERS, What.HINT_DIFFERS] == bench.give(headers={"Verb": 3, "Noun": "MarketPrices", "x": []})
+    assert 1 == len(bench.ven.executed)
+
+
 # ---------------------------------------------------------------- one rule each
 
 

@@ -70,6 +70,14 @@ def test_an_unknown_scheme_says_which_are_there() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_missing_library_is_in_the_extra_that_is_called_as_the_package_ends(install: Install, tmp_path: Path) -> None:
+    install("their-queue", "theirs", "import no_such_library")
+    with (tmp_path / "their_queue-1.2.dist-info" / "METADATA").open("a") as metadata:
+        metadata.write("Provides-Extra: testing\nProvides-Extra: queue\n")
+    with pytest.raises(UnknownTransport, match=r"pip install 'their-queue\[queue\]'"):
+        transport("theirs://host")
+
+
 def test_two_distributions_that_claim_one_scheme_are_both_named(install: Install) -> None:
     install("first-one", "twice")
     install("second-one", "twice")

@@ -3,7 +3,7 @@ from importlib.resources import files
 
 import pytest
 
-GROUPS = {"iec62746.harnesses", "iec62746.profiles", "iec62746.transports"}
+GROUPS = {"iec62746.harnesses", "iec62746.profiles", "iec62746.provisioners", "iec62746.transports", "pytest11"}
 OURS = [entry for entry in distribution("iec62746").entry_points if entry.group in GROUPS]
 
 

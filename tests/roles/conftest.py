@@ -149,9 +149,12 @@ class ScriptedSession:
         self.delivers: dict[Address, Deliver] = {}
         self.is_closed = False
         self.hangs = asyncio.Event()
+        self.raises: Exception | None = None
 
     async def send(self, to: Address | ReplyTo, message: Outgoing) -> Receipt:
         self.sent.append((to, message))
+        if self.raises is not None:
+            raise self.raises
         if self.step == "hang in send" and len(self.sent) > 1:
             self.hangs.set()
             await asyncio.Event().wait()

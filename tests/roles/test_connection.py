@@ -29,6 +29,7 @@ from iec62746 import (
     Unreachable,
     VirtualEndNode,
     VirtualTopNode,
+    What,
     decode,
     encode,
 )
@@ -325,6 +326,58 @@ async def test_a_transport_that_breaks_the_contract_is_named(
     with pytest.raises(SessionLost, match="Broken broke down.*OSError: raw|ExceptionGroup"):
         async with VirtualEndNode(domain(), "scripted://x", "ven-1", transport=Broken()):
             pass
+
+
+async def test_a_session_that_breaks_the_contract_later_is_lost_and_another_is_opened(
+    domain: MakeDomain, script: Any, soon: Soon
+) -> None:
+    by, lost = script(), list[Iec62746Error]()
+    ven = ven_on(by, domain())
+    ven.on_lost(lost.append)
+    async with ven:
+        by.sessions[0].raises = OSError("raw")
+        with pytest.raises(SessionLost, match="Script broke down: OSError: raw"):
+            await ven.request("get", "MarketPrices")
+        await soon(lambda: len(by.sessions) == 2 and ven.is_connected)
+
+    assert ["the transport Script broke down: OSError: raw"] == [str(one) for one in lost]
+    assert by.sessions[0].is_closed
+
+
+@pytest.mark.requirement("R-5.1b")
+async def test_each_try_begins_with_another_url(domain: MakeDomain, script: Any, soon: Soon) -> None:
+    by = script([Unreachable("down"), "session"])
+    urls = ["scripted://a", "scripted://b", "scripted://c"]
+    async with VirtualEndNode(domain(), urls, "ven-1", transport=by) as ven:
+        by.sessions[0].observer.lost(SessionLost("cut"))
+        await soon(lambda: len(by.sessions) == 2 and ven.is_connected)
+
+    assert ("scripted://b", "scripted://c", "scripted://a") == by.sessions[0].config.urls
+    assert ("scripted://c", "scripted://a", "scripted://b") == by.sessions[1].config.urls
+
+
+@pytest.mark.requirement("R-5.1c")
+async def test_a_url_that_does_not_answer_leaves_time_for_the_others(domain: MakeDomain, script: Any) -> None:
+    by = script(["hang", "session"])
+    async with VirtualEndNode(domain(set_up=0.5), ["scripted://a", "scripted://b"], "ven-1", transport=by):
+        assert "scripted://b" == by.sessions[0].config.urls[0]
+
+
+async def test_a_delivery_that_breaks_the_exchange_is_told_and_ends_nothing(
+    domain: MakeDomain, script: Any, notices: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by = script()
+    ven = ven_on(by, domain())
+    told = notices(ven)
+    async with ven:
+        with monkeypatch.context() as broken:
+            broken.setattr("iec62746.exchange.decode", lambda *_, **__: 1 / 0)
+            inbox = Inbox("ven-1")
+            await by.sessions[0].delivers[inbox](
+                Delivery(body=b"<x/>", address=inbox, sender="operator", proof=Proof.CLAIMED)
+            )
+        assert "it broke the exchange: ZeroDivisionError" == (await told.get(What.BROKE_US)).detail
+        assert ven.is_connected
 
 
 async def test_a_set_up_that_is_cancelled_leaves_nothing(domain: MakeDomain, script: Any, soon: Soon) -> None:

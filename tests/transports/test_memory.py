@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -456,16 +457,18 @@ async def test_a_publisher_that_never_rests_does_not_cost_the_subscribers_their_
     assert [] == ven.seen.losses
 
 
-async def test_a_broker_is_gone_when_nobody_holds_it(enter: Open) -> None:
-    ven = await (await enter("ven")).hear(Inbox("ven"))
-    name = ven.session.broker.name
-    assert broker(name) is ven.session.broker
-    old = id(broker(name))
-    await ven.session.aclose()
-    keep = broker(name)
-    assert () == keep.sessions("north", "ven")
-    assert id(keep) == old
+async def test_a_broker_is_gone_when_nobody_holds_it() -> None:
+    name = f"gone-{next(_numbers)}"
+    config = Config(urls=(f"memory://{name}",), domain="d", party="p", vtn="v", session="s", account="p")
+    session = await MemoryTransport().open(config, Seen())
+    held = weakref.ref(broker(name))
     gc.collect()
+    assert held() is session.broker
+
+    await session.aclose()
+    del session
+    gc.collect()
+    assert held() is None
 
 
 def test_a_broker_serves_one_loop_and_says_so() -> None:

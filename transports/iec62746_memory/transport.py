@@ -214,6 +214,7 @@ class MemorySession:
             proof=Proof.CLAIMED,
             reply_to=self._token if message.expects_reply else None,
             correlation_id=message.correlation_id,
+            headers=message.headers,
         )
 
     async def _wait_for_room(self, receiver: MemorySubscription, delivery: Delivery, expires: float) -> None:

@@ -1,0 +1,137 @@
+"""What the conformance kit asks of whoever made a transport: how its parties get to a communication server.
+
+    class MineHarness(Harness):                        # entry point of group iec62746.harnesses, by the URL's scheme
+        async def set_up(self, domain): ...            # make what the domain needs: accounts, rights, queues
+        async def tear_down(self): ...                 # take all of it away again
+        def access(self, domain, party, via=None): ...  # how this party connects
+
+That is enough. The hooks below let the kit do to the communication server what operators and failures do; a harness
+overrides those that it can. Where a transport declares a capability that only a hook can prove, a harness without it
+fails the rule; otherwise the rule is skipped, and the report says why.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit, urlunsplit
+
+from iec62746.domain import Domain
+
+Endpoint = tuple[str, int]
+"""Host and port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How one party connects: URLs (which may hold a password), password, and files of certificates in PEM."""
+
+    urls: tuple[str, ...] = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+    ca_file: str = ""
+    """Whom to trust; with it the parties use TLS (62746-3, 6)."""
+    certificate_file: str = ""
+    key_file: str = field(default="", repr=False)
+
+
+class Harness:
+    """One communication server, or a way to it, for the time of one run; made from the URL that is put to the test.
+
+    The kit calls `set_up` before each domain that it uses (at most three, with the same parties and accounts, whose
+    names nobody else has), asks `access` as often as it likes, and calls `tear_down` once. All in one event loop.
+    """
+
+    reach: str = "network"
+    """`network`: each party runs in a process of its own; `process`: all of them run in this one."""
+    is_bare: bool = False
+    """True if nothing is known but a URL: then at most the profile core is granted."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare for `url`; nothing is started yet."""
+        self.url = url
+
+    async def set_up(self, domain: Domain) -> None:
+        """Make what `domain` needs on the communication server; starts that server where it is the harness's own."""
+        raise NotImplementedError
+
+    async def tear_down(self) -> None:
+        """Take away what `set_up` made, also after it failed half-way."""
+        raise NotImplementedError
+
+    def access(self, domain: Domain, party: str, via: Endpoint | None = None) -> Access:
+        """Return how `party` connects to `domain`; `via` stands for every `endpoint`, and leads there."""
+        raise NotImplementedError
+
+    def endpoint(self) -> Endpoint | None:
+        """Return where the communication server listens, for the kit's TCP proxy; None if there is no such thing."""
+        return None
+
+    def versions(self) -> Mapping[str, str]:
+        """Return what was tested, by name: communication server and client library. Called after `set_up`."""
+        return {}
+
+    def has(self, hook: str) -> bool:
+        """Return whether this harness overrides `hook`."""
+        return getattr(type(self), hook) is not getattr(Harness, hook)
+
+    # ---------------------------------------------------------------- hooks
+
+    async def cut(self, domain: Domain, party: str) -> None:
+        """Break the party's sessions as a cut link would; only where there is no `endpoint` for the proxy."""
+        raise NotImplementedError
+
+    async def restart(self) -> None:
+        """Kill the communication server and start it again; returns when it accepts connections."""
+        raise NotImplementedError
+
+    def pressure(self) -> AbstractAsyncContextManager[None]:
+        """Inside, the communication server takes no more messages from anybody (RabbitMQ: a memory alarm).
+
+        The kit holds the deliveries of all its parties meanwhile.
+        """
+        raise NotImplementedError
+
+    def full(self, domain: Domain, party: str) -> AbstractAsyncContextManager[None]:
+        """Inside, the inbox of `party` has no room; the kit holds its deliveries meanwhile."""
+        raise NotImplementedError
+
+    def revoked(self, domain: Domain, party: str) -> AbstractAsyncContextManager[None]:
+        """Inside, the account of `party` may neither send nor subscribe to anything any more."""
+        raise NotImplementedError
+
+    async def leftovers(self, domain: Domain) -> list[str]:
+        """Return the names of the queues that exist in `domain` now, of sessions and of parties."""
+        raise NotImplementedError
+
+
+class BareHarness(Harness):
+    """Stands in where nobody wrote a harness: everybody uses the URL as it is, and nothing is made on the server."""
+
+    is_bare = True
+
+    async def set_up(self, domain: Domain) -> None:
+        """Make nothing."""
+
+    async def tear_down(self) -> None:
+        """Take nothing away."""
+
+    def access(self, domain: Domain, party: str, via: Endpoint | None = None) -> Access:
+        """Return the URL, or one that leads through `via`."""
+        return Access(urls=(self.url if via is None else redirected(self.url, via),))
+
+    def endpoint(self) -> Endpoint | None:
+        """Return host and port, if the URL names both."""
+        parts = urlsplit(self.url)
+        return (parts.hostname, parts.port) if parts.hostname and parts.port else None
+
+
+def redirected(url: str, to: Endpoint) -> str:
+    """Return `url` with the host and port of `to`; user, path and query stay."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    host = f"[{to[0]}]" if ":" in to[0] else to[0]
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}:{to[1]}"))
+
+
+def through(access: Access, to: Endpoint) -> Access:
+    """Return `access` with every URL leading to `to`."""
+    return replace(access, urls=tuple(dict.fromkeys(redirected(url, to) for url in access.urls)))

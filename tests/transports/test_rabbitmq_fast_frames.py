@@ -1,0 +1,332 @@
+"""The frames of the fast lane say what pamqp says, however they are cut, and what is no frame ends the connection."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import frame as pamqp_frame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic, Connection
+from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
+
+from iec62746_rabbitmq._demux import Demux
+from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
+
+FRAME_MAX = 4_096
+TEXT = st.text(max_size=60).map(lambda text: text.replace("\0", ""))
+
+
+class Wire(asyncio.Transport):
+    """A transport that notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written, self.is_aborted, self.is_paused = b"", False, False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+
+class Note:
+    """A fast channel that notes messages and confirms; other methods it leaves to aiormq."""
+
+    def __init__(self) -> None:
+        self.assembler, self.decoder = Assembler(), Decoder()
+        self.seen: list[Any] = []
+
+    def frame(self, kind: int, payload: bytes) -> bool:
+        content = None
+        if kind == 1:
+            name = payload[:4]
+            if name in (b"\0\x3c\0\x50", b"\0\x3c\0\x78"):
+                self.seen.append((name, *self.decoder.confirmed(payload)))
+                return True
+            if name != b"\0\x3c\0\x3c":
+                return False
+            self.assembler.begin(payload)
+        elif kind == 2:
+            content = self.assembler.header(payload)
+        elif kind == 3:
+            content = self.assembler.part(payload)
+        if content is not None:
+            self.seen.append(
+                (self.decoder.deliver(content.method), self.decoder.properties(content.head), content.body)
+            )
+        return True
+
+    def lost(self, cause: BaseException | None) -> None:
+        self.seen.append(cause)
+
+    def unblocked(self) -> None:
+        self.seen.append("unblocked")
+
+
+def unmarshalled(octets: bytes) -> list[Any]:
+    """Return every frame in `octets`, as pamqp reads it."""
+    found = []
+    while octets:
+        size, channel, one = pamqp_frame.unmarshal(octets)
+        found.append((channel, one))
+        octets = octets[size:]
+    return found
+
+
+def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader, Wire]:
+    reader, wire = asyncio.StreamReader(limit=10_000_000), Wire()
+    made = Demux(reader, loop)
+    made.connection_made(wire)
+    made.agree(FRAME_MAX)
+    return made, reader, wire
+
+
+def delivery(tag: int, body: bytes, **properties: Any) -> bytes:
+    method = Basic.Deliver(consumer_tag="c", delivery_tag=tag, redelivered=bool(tag % 2), exchange="x", routing_key="k")
+    out = pamqp_frame.marshal(method, 3)
+    out += pamqp_frame.marshal(ContentHeader(body_size=len(body), properties=Basic.Properties(**properties)), 3)
+    room = FRAME_MAX - OVERHEAD
+    for start in range(0, len(body), room):
+        out += pamqp_frame.marshal(ContentBody(body[start : start + room]), 3)
+    return out
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 1_021, *range(FRAME_MAX - 10, FRAME_MAX - 5), 2 * FRAME_MAX, 100_000])
+def test_pamqp_reads_a_publish_of_every_size(size: int) -> None:
+    body, encoder = random.Random(size).randbytes(size), Encoder(7, FRAME_MAX)
+
+    octets = encoder.publish("x", "a.b", body, encoder.properties("1"), mandatory=True)
+
+    (method_channel, method), (_, header), *parts = unmarshalled(octets)
+    assert 7 == method_channel
+    assert ("x", "a.b", True) == (method.exchange, method.routing_key, method.mandatory)
+    assert size == header.body_size
+    assert body == b"".join(part.value for _, part in parts)
+    assert all(0 < len(part.value) <= FRAME_MAX - OVERHEAD for _, part in parts)
+
+
+@given(
+    texts=st.fixed_dictionaries(
+        dict.fromkeys(("correlation_id", "reply_to", "expiration", "user_id", "content_type"), TEXT)
+    ),
+    headers=st.dictionaries(st.text(min_size=1, max_size=20), TEXT, max_size=4),
+)
+def test_pamqp_reads_the_same_properties(texts: dict[str, str], headers: dict[str, str]) -> None:
+    encoder = Encoder(1, FRAME_MAX)
+    block = encoder.properties("12", headers=headers, **texts)
+
+    (_, _), (_, header) = unmarshalled(encoder.publish("x", "k", b"", block, mandatory=False))
+
+    read = header.properties
+    assert {name: text or None for name, text in texts.items()} == {name: getattr(read, name) for name in texts}
+    assert ("12", 1, headers) == (read.message_id, read.delivery_mode, read.headers or {})
+    ours = Decoder().properties(block)
+    assert (texts, headers) == ({name: getattr(ours, name) for name in texts}, ours.headers)
+
+
+def test_properties_of_every_kind_are_skipped_or_read() -> None:
+    import datetime
+
+    given_properties = {
+        "content_type": "application/xml",
+        "content_encoding": "utf-8",
+        "headers": {"a": {"b": [1, True, None, {"c": "d"}]}, "Verb": "get"},
+        "delivery_mode": 2,
+        "priority": 4,
+        "correlation_id": "c",
+        "reply_to": "r",
+        "expiration": "1000",
+        "message_id": "m",
+        "timestamp": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+        "message_type": "t",
+        "user_id": "u",
+        "app_id": "a",
+    }
+
+    (_, read, _) = through(delivery(1, b"x", **given_properties))
+
+    assert given_properties["headers"] == read.headers
+    assert ("application/xml", "c", "r", "1000", "m", "u") == (
+        read.content_type,
+        read.correlation_id,
+        read.reply_to,
+        read.expiration,
+        read.message_id,
+        read.user_id,
+    )
+
+
+def through(octets: bytes) -> Any:
+    note = Note()
+    while octets:
+        kind, _, size = FRAME.unpack_from(octets)
+        note.frame(kind, octets[7 : 7 + size])
+        octets = octets[size + OVERHEAD :]
+    return note.seen[0]
+
+
+@pytest.mark.parametrize("cut", range(2, 40))
+def test_a_cut_property_list_is_an_error_of_its_own(cut: int) -> None:
+    block = Encoder(1, FRAME_MAX).properties("1", correlation_id="c" * 20, headers={"Verb": "get"}, user_id="u")
+
+    with pytest.raises(ValueError, match="cut short|cannot be read"):
+        Decoder().properties(block[: min(cut, len(block) - 1)])
+
+
+def test_text_over_255_octets_is_refused() -> None:
+    encoder = Encoder(1, FRAME_MAX)
+
+    with pytest.raises(ValueError, match="255"):
+        encoder.properties("1", correlation_id="é" * 128)
+    with pytest.raises(ValueError, match="255"):
+        encoder.publish("x", "k" * 256, b"", b"", mandatory=True)
+    with pytest.raises(ValueError, match="no room"):
+        encoder.publish("x", "k", b"", bytes(FRAME_MAX), mandatory=True)
+
+
+async def test_any_chunking_gives_the_same_messages_and_leaves_the_rest_to_aiormq() -> None:
+    chance = random.Random(62746)
+    stream, plain, messages = b"", b"", list[Any]()
+    for tag in range(1, 121):
+        body = chance.randbytes(chance.choice((0, 1, 700, FRAME_MAX - OVERHEAD, FRAME_MAX, 3 * FRAME_MAX)))
+        stream += delivery(tag, body, correlation_id=f"c{tag}", headers={"Noun": "n" * (tag % 9)})
+        messages.append((tag, body))
+        if tag % 3 == 0:
+            stream += pamqp_frame.marshal(Basic.Ack(delivery_tag=tag, multiple=tag % 2 == 0), 3)
+        for channel, other in (
+            (3, Basic.CancelOk(consumer_tag="c")),
+            (0, Heartbeat()),
+            (9, Basic.Ack(delivery_tag=tag)),
+        ):
+            octets = pamqp_frame.marshal(other, channel)
+            stream, plain = stream + octets, plain + octets
+    whole = await _split(stream, [stream])
+    assert messages == [(one[0].tag, one[2]) for one in whole[0] if len(one) == 3 and not isinstance(one[0], bytes)]
+    assert plain == whole[1]
+
+    for _ in range(60):
+        chunks, at = list[bytes](), 0
+        most = chance.choice((3, 50, 5_000, 100_000))
+        while at < len(stream):
+            step = chance.randint(1, most)
+            chunks.append(stream[at : at + step])
+            at += step
+        assert whole == await _split(stream, chunks)
+
+
+async def _split(stream: bytes, chunks: list[bytes]) -> tuple[list[Any], bytes]:
+    made, reader, wire = demux(asyncio.get_running_loop())
+    note = Note()
+    made.channels[3] = note
+    made._fed = float("inf")  # no heartbeat of ours among them
+    for chunk in chunks:
+        made.data_received(chunk)
+    assert not wire.is_aborted
+    reader.feed_eof()
+    return note.seen, await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (b"\x01\x00\x03\x00\x00\x00\x04\x00\x3c\x00\x50\xcd", "ends in 0xcd"),
+        (FRAME.pack(3, 3, FRAME_MAX - OVERHEAD + 1), "agreed on"),
+        (FRAME.pack(3, 3, 1) + b"x\xce", "none was expected"),
+        (FRAME.pack(2, 3, 14) + bytes(14) + b"\xce", "none was expected"),
+        (delivery(1, b"")[: len(delivery(1, b"")) // 2] + b"", ""),
+        (pamqp_frame.marshal(Basic.Deliver("c", 1, False, "x", "k"), 3) * 2, "content of another"),
+        (b"\x01\x00\x03\x00\x00\x00\x05\x00\x3c\x00\x50\x01\xce", "confirm cannot be read"),
+    ],
+)
+async def test_what_is_no_frame_aborts_the_connection(octets: bytes, why: str) -> None:
+    made, reader, wire = demux(asyncio.get_running_loop())
+    note = made.channels[3] = Note()
+
+    made.data_received(octets)
+
+    assert bool(why) == wire.is_aborted
+    if why:
+        made.data_received(pamqp_frame.marshal(Heartbeat(), 0))  # nothing after it is read
+        made.connection_lost(None)
+        assert why in str(note.seen[-1])
+        with pytest.raises(ConnectionAbortedError, match=why):
+            await reader.readexactly(1)
+
+
+def test_bodies_of_returns_are_not_kept() -> None:
+    assembler = Assembler(keeps_bodies=False)
+    assembler.begin(b"method")
+
+    assembler.header(b"\0\x3c\0\0" + (18).to_bytes(8, "big") + b"\0\0")
+    parts = [assembler.part(bytes(6)) for _ in range(3)]
+
+    assert [None, None] == parts[:2]
+    assert isinstance(parts[2], Content)
+    assert b"" == parts[2].body
+    assert not assembler.is_amid
+
+
+async def test_blocked_is_seen_and_still_told_to_aiormq() -> None:
+    made, reader, _ = demux(asyncio.get_running_loop())
+    note = made.channels[3] = Note()
+    blocked = pamqp_frame.marshal(Connection.Blocked(reason="low on memory"), 0)
+    unblocked = pamqp_frame.marshal(Connection.Unblocked(), 0)
+
+    made.data_received(blocked)
+    was_blocked = made.is_blocked
+    made.data_received(unblocked)
+
+    assert (True, False) == (was_blocked, made.is_blocked)
+    assert ["unblocked"] == note.seen
+    assert blocked + unblocked == await reader.readexactly(len(blocked + unblocked))
+
+
+async def test_frames_of_fast_channels_only_are_told_to_aiormq_as_a_heartbeat() -> None:
+    made, reader, _ = demux(asyncio.get_running_loop())
+    made.channels[3] = Note()
+    made._fed = asyncio.get_running_loop().time() - 2.0
+
+    for tag in range(3):
+        made.data_received(pamqp_frame.marshal(Basic.Ack(delivery_tag=tag), 3))
+
+    reader.feed_eof()
+    assert pamqp_frame.marshal(Heartbeat(), 0) == await reader.read()
+
+
+async def test_a_protocol_header_goes_to_aiormq_as_it_is() -> None:
+    made, reader, wire = demux(asyncio.get_running_loop())
+
+    made.data_received(b"A")
+    made.data_received(b"MQP\0\0\x09\x01")
+
+    assert b"AMQP\0\0\x09\x01" == await reader.readexactly(8)
+    assert not wire.is_aborted
+
+
+def test_tables_that_are_kept_are_bounded() -> None:
+    encoder, decoder = Encoder(1, FRAME_MAX), Decoder()
+    for number in range(3_000):
+        block = encoder.properties("1", headers={"Noun": f"n{number}"})
+        decoder.properties(block)
+        encoder.publish("x", f"k{number}", b"", block, mandatory=True)
+
+    assert max(len(encoder._routes), len(encoder._constants), len(decoder._tables)) <= 1_024
+
+
+def test_a_confirm_that_is_cut_is_a_bad_frame() -> None:
+    with pytest.raises(BadFrame):
+        Decoder().confirmed(b"\0\x3c\0\x50\0")

@@ -1,0 +1,185 @@
+"""One connection's bytes, split into frames: those of fast channels go to their handlers, all others to aiormq.
+
+aiormq keeps handshake, TLS, heartbeat and topology. It stands on exported names only: `aiormq.TransportFactory`, and
+the pair of reader and writer that it returns.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+from yarl import URL
+
+from iec62746_rabbitmq._frames import (
+    BLOCKED,
+    FRAME,
+    FRAME_END,
+    HEARTBEAT,
+    METHOD,
+    OVERHEAD,
+    UNBLOCKED,
+    BadFrame,
+)
+from iec62746_rabbitmq._links import Wire
+
+FIRST_FRAME_MAX = 131_072
+"""Octets of the largest frame until `frame_max` is agreed on."""
+NO_FRAME_MAX = 1_048_576
+"""Octets of the largest frame where the peer agrees to any (frame_max 0)."""
+SIGN_OF_LIFE = 1.0
+"""Seconds after which frames that aiormq does not see are told to it as one heartbeat."""
+
+
+class Channel(Protocol):
+    """The handler of one fast channel."""
+
+    def frame(self, kind: int, payload: bytes) -> bool:
+        """Take a frame; False: it is aiormq's. Raises `BadFrame`: the connection is aborted."""
+        ...
+
+    def lost(self, cause: BaseException | None) -> None:
+        """The connection broke."""
+        ...
+
+    def unblocked(self) -> None:
+        """The broker takes messages again."""
+        ...
+
+
+class Demux(asyncio.StreamReaderProtocol):
+    """The protocol of one connection.
+
+    A bad frame aborts the connection: a wrong end octet, one over `frame_max`, one that a channel cannot take.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        """Feed `reader` with what is not for a fast channel."""
+        super().__init__(reader, loop=loop)
+        self.channels: dict[int, Channel] = {}
+        """The handlers of fast channels, by number."""
+        self.is_blocked = False
+        """True while the broker takes no messages by this connection."""
+        self._loop_time = loop.time
+        self._rest = b""
+        self._most = FIRST_FRAME_MAX
+        self._is_first = True
+        self._is_foreign = False
+        self._fed = 0.0
+        self._holders: set[object] = set()
+        self._flaw: Exception | None = None
+        self.is_lost = False
+        """True when the connection has ended."""
+
+    def drop(self, number: int, channel: Channel) -> None:
+        """Forget `channel`, whose number may be given to another."""
+        if self.channels.get(number) is channel:
+            del self.channels[number]
+
+    def agree(self, frame_max: int) -> None:
+        """Take what was agreed on in Connection.TuneOk."""
+        self._most = frame_max or NO_FRAME_MAX
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody, those who wait on fast channels first."""
+        cause = self._flaw or exc or ConnectionResetError("the connection was closed by the peer")
+        self.is_lost = True
+        for channel in list(self.channels.values()):
+            channel.lost(cause)
+        super().connection_lost(ConnectionAbortedError(str(self._flaw)) if self._flaw is not None else exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Split `data` into frames."""
+        if self._is_first:
+            self._is_first = False
+            self._is_foreign = data[:1] == b"A"  # a peer that refuses the version sends a protocol header, no frame
+        if self._is_foreign:
+            return super().data_received(data)
+        if self._flaw is None:
+            try:
+                self._split(data)
+            except BadFrame as exc:
+                self.abort(exc)
+
+    def abort(self, flaw: Exception) -> None:
+        """End the connection at once, because of `flaw`."""
+        if self._flaw is None:
+            self._flaw = flaw
+            self.transport.abort()
+
+    def _split(self, data: bytes) -> None:
+        data, at = self._rest + data if self._rest else data, 0
+        end, unpack, channels, is_seen = len(data), FRAME.unpack_from, self.channels, False
+        while end - at >= FRAME.size:
+            kind, number, size = unpack(data, at)
+            after = at + OVERHEAD + size
+            if size + OVERHEAD > self._most:
+                raise BadFrame(f"a frame of {size + OVERHEAD} octets: {self._most} were agreed on")
+            if after > end:
+                break
+            if data[after - 1] != FRAME_END:
+                raise BadFrame(f"a frame ends in {data[after - 1]:#04x}, not in 0xce")
+            channel = channels.get(number)
+            if channel is None or not channel.frame(kind, data[at + 7 : after - 1]):
+                if number == 0 and kind == METHOD:
+                    self._see_blocked(data[at + 7 : at + 11])
+                super().data_received(data[at:after])
+                is_seen = True
+            at = after
+        self._rest = data[at:]
+        self._show_life(is_seen)
+        if self._holders:  # aiormq's reader may have gone on, whose flow control is the same
+            self.transport.pause_reading()
+
+    def _show_life(self, is_seen: bool) -> None:
+        """See that aiormq does not take a peer for dead whose frames are all for fast channels."""
+        now = self._loop_time()
+        if is_seen:
+            self._fed = now
+        elif now - self._fed > SIGN_OF_LIFE and self.channels:
+            super().data_received(HEARTBEAT)
+            self._fed = now
+
+    def _see_blocked(self, method: bytes) -> None:
+        if method == BLOCKED or method == UNBLOCKED:
+            self.is_blocked = method == BLOCKED
+            if not self.is_blocked:
+                for channel in list(self.channels.values()):
+                    channel.unblocked()
+
+    # ---------------------------------------------------------------- flow control
+
+    def hold(self, holder: object) -> None:
+        """Read no more until `holder` releases it."""
+        self._holders.add(holder)
+        if not self.is_lost:
+            self.transport.pause_reading()
+
+    def release(self, holder: object) -> None:
+        """Read again, if nobody else holds it."""
+        self._holders.discard(holder)
+        if not self._holders and not self.is_lost and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+class DemuxWire(Wire):
+    """Opens the socket of one connection, whose frames `demux` splits."""
+
+    demux: Demux
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return reader and writer, as aiormq asks."""
+        provider = kwargs.pop("ssl_context_provider")
+        tls = await provider.get_context() if url.scheme == "amqps" else None
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+        transport, self.demux = await loop.create_connection(
+            lambda: Demux(reader, loop), url.host or "localhost", url.port or 5672, ssl=tls
+        )
+        self.transport = transport
+        return reader, asyncio.StreamWriter(transport, self.demux, reader, loop)

@@ -20,7 +20,7 @@ from iec62746.errors import Iec62746Error, InvalidAddress, InvalidMessage, Local
 from iec62746.exchange import Exchange, Output
 from iec62746.message import REQUEST_VERBS, Kind, Message, Payload, Result
 from iec62746.outputs import Notice, Send, Ticket, What
-from iec62746.reply import Reply
+from iec62746.reply import Reply, result_of
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Work:
             template = self._answer(message.noun, await handler(message))
             outputs = self._exchange.answer(ticket, template, time.time())
             if self.watcher is not None:
-                self.watcher.answered(template.reply.result if template.reply is not None else Result.FAILED)
+                self.watcher.answered(result_of(template))
         except Refused as exc:
             outputs = self._refused_by_handler(ticket, exc)
         except asyncio.CancelledError as exc:

@@ -30,7 +30,7 @@ from iec62746.errors import (
     SessionLost,
     TransportError,
 )
-from iec62746.message import EVENT_VERBS, REQUEST_VERBS, Kind, Message
+from iec62746.message import EVENT_VERBS, REQUEST_VERBS, Finding, Kind, Message
 from iec62746.outputs import Asked, Completed, Execute, Failed, Notice, Send, SessionSuperseded, Ticket, What, cut
 from iec62746.policy import Decision, Policy
 from iec62746.roster import NOUN, Changed, PartyConflict, Roster, State, from_payload
@@ -188,11 +188,9 @@ class Exchange:
             return self._receive_reply(ticket, delivery.correlation_id, now)
         out: list[Output] = []
         if message.findings:
-            out += [Notice(What.FINDING, sender, cut(f"{one.rule.value}: {one.reason}")) for one in message.findings]
-        if (headers := delivery.headers) and (
-            headers.get("Verb") != message.verb or headers.get("Noun") != message.noun
-        ):
-            out += self._checks.hints(ticket, headers)
+            out += [_found(sender, one) for one in message.findings]
+        if delivery.headers:
+            out += self._checks.hints(ticket, delivery.headers)
         out += self._checks.fill(ticket)
         return out + self._receive_read(ticket, delivery, self._checks.header(ticket), now)
 
@@ -212,7 +210,7 @@ class Exchange:
         self, delivery: Delivery, sender: str | None, what: What, error: EnvelopeError, now: float
     ) -> list[Output]:
         """Answer what was not read by a FaultMessage, or end the request of ours that it was to answer."""
-        notice = Notice(what, sender or delivery.sender or "?", cut(str(error)), error.reply_code)
+        notice = Notice(what, sender or delivery.sender or "?", cut(str(error)), error.reply_code, error.rule)
         if sender is None:
             return [notice]
         key = delivery.correlation_id
@@ -296,7 +294,7 @@ class Exchange:
         try:
             said = from_payload(message.payload, self._limits)
         except EnvelopeError as exc:
-            return [Notice(What.UNREADABLE, sender, cut(str(exc)), exc.reply_code)]
+            return [Notice(What.UNREADABLE, sender, cut(str(exc)), exc.reply_code, exc.rule)]
         if sender == self.party:
             return [SessionSuperseded(said.session)] if self._own.hear(said) else []
         if said.session != self.roster[sender].session:
@@ -436,6 +434,10 @@ def _wrong_verb(template: Message, what: str, verbs: frozenset[str]) -> InvalidM
 def _demand(decision: Decision) -> None:
     if not decision.is_allowed:
         raise PermissionDenied(f"{decision.reason} ({decision.rule})", outcome=Outcome.NOT_SENT)
+
+
+def _found(sender: str, finding: Finding) -> Notice:
+    return Notice(What.FINDING, sender, cut(f"{finding.rule.value}: {finding.reason}"), rule=finding.rule)
 
 
 def _turned_away(delivery: Delivery) -> Notice:

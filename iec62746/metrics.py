@@ -34,10 +34,10 @@ from iec62746._measures import (
     name_of,
 )
 from iec62746.address import Node
-from iec62746.errors import Iec62746Error, LocalError, Rule
+from iec62746.errors import Iec62746Error, LocalError
 from iec62746.message import VERBS, Kind, Message, Result
 from iec62746.outputs import Completed, Execute, Notice, Ticket, What
-from iec62746.reply import Reply
+from iec62746.reply import result_of
 from iec62746.roster import Changed, PartyConflict, PartyPresence, State
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from iec62746.participant import Participant
 
 LOOPBACK: Final = "127.0.0.1"
-_RULES: Final = frozenset(Rule)
 _PRESENCE_VERB: Final = "changed"
 _Instrument = TypeVar("_Instrument", bound=MetricWrapperBase)
 
@@ -140,7 +139,7 @@ class _Watch:
             ticket = output.ticket
             self._message(Direction.IN, _pattern(ticket), ticket.message.verb, Taken.TAKEN)
         elif type(output) is Completed:
-            self._message(Direction.IN, Pattern.REPLY, output.reply.verb or "reply", Reply.of(output.reply).result)
+            self._message(Direction.IN, Pattern.REPLY, output.reply.verb or "reply", result_of(output.reply))
         elif type(output) is Notice:
             self._noticed(output)
         elif type(output) is Changed:
@@ -234,9 +233,7 @@ def _known(verb: str) -> str:
 
 
 def _rule(notice: Notice) -> str:
-    """Return the rule that a notice's detail begins with."""
-    rule = notice.detail.partition(":")[0]
-    return rule if rule in _RULES else OTHER
+    return notice.rule if notice.rule is not None else OTHER
 
 
 def _pattern(ticket: Ticket) -> Pattern:
@@ -247,7 +244,7 @@ def _pattern(ticket: Ticket) -> Pattern:
 
 def _result(ended: Message | BaseException) -> str:
     if isinstance(ended, Message):
-        return Reply.of(ended).result
+        return result_of(ended)
     return CANCELLED if isinstance(ended, CancelledError) else name_of(ended)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from iec62746.address import Address
-from iec62746.errors import Iec62746Error
+from iec62746.errors import Iec62746Error, Rule
 from iec62746.message import Message
 from iec62746.transport import Outgoing, ReplyTo
 
@@ -59,6 +59,8 @@ class Notice:
     party: str
     detail: str = ""
     reply_code: str = ""
+    rule: Rule | None = None
+    """Which rule of the envelope, if it is about that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +102,7 @@ class Asked:
     bucket: int = 0
 
 
-# The next four are made for each message, and not frozen: a frozen one takes three times as long to make.
+# The next four are made for each message, and not frozen: a frozen one takes twice as long to make.
 @dataclass(slots=True)
 class Send:
     """Send this."""

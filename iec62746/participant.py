@@ -3,11 +3,9 @@
 import asyncio
 import copy
 import logging
-import signal
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +15,7 @@ from lxml import etree
 
 from iec62746._handlers import GRACE, Handlers, Listener, cancelled
 from iec62746._ids import message_id
+from iec62746._interrupts import interruptible
 from iec62746._watcher import Load, Watcher, ending
 from iec62746._work import AT_WORK, Work
 from iec62746.address import Inbox
@@ -389,24 +388,11 @@ class Participant:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        interrupts: list[int] = []
-
-        def interrupt(number: int) -> None:
-            interrupts.append(number)
-            if task is not None:
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError):  # Windows; another thread than the main one
-                loop.add_signal_handler(number, interrupt, number)
-        try:
+        with interruptible() as signals:
             async with self:
                 await self.closed()
-        except asyncio.CancelledError:
-            if not interrupts:
-                raise
-            log.info("%s was stopped by %s", self.party, signal.Signals(interrupts[0]).name)
+        if signals:
+            log.info("%s was stopped by %s", self.party, signals[0].name)
 
     # ---------------------------------------------------------------- what the connection tells
 

@@ -26,7 +26,7 @@ class Reply:
     @classmethod
     def of(cls, message: Message) -> "Reply":
         """Return the reply in a ResponseMessage or FaultMessage."""
-        part = message.reply or ReplyPart(result=Result.FAILED)
+        part = message.reply or _FAILED
         return _reply(
             result=part.result,
             errors=part.errors,
@@ -47,3 +47,9 @@ class Reply:
 
 
 _reply = maker(Reply)
+_FAILED = ReplyPart(result=Result.FAILED)
+
+
+def result_of(message: Message) -> Result:
+    """Return the result of a reply; one that has no Reply part is FAILED."""
+    return (message.reply or _FAILED).result

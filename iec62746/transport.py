@@ -116,7 +116,7 @@ class ReplyTo:
     token: Any
 
 
-# Made anew for each message, and not frozen: a frozen one takes three times as long to make.
+# Made anew for each message, and not frozen: a frozen one takes twice as long to make.
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
     """One message to send; `expires` is seconds since 1970, UTC. `headers` are hints: the body decides."""

@@ -1,13 +1,12 @@
 """`iec62746 listen`: show what comes to one party, and answer what it was told to answer."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from typing import Annotated, Final
 
 import typer
 
+from iec62746._interrupts import interruptible
 from iec62746.cli import _party
 from iec62746.cli._party import Unusable
 from iec62746.cli._printer import Printer
@@ -207,14 +206,10 @@ class Listener:
         fields = {"party": party.party, "domain": party.domain.name, "url": where, "to": self._heard}
         text = f"{party.party} listens in the domain {party.domain.name} at {where}: {'; '.join(self._heard)}; presence"
         self._printer.show("listening", text, fields)
-        with _interruptible() as interrupts:
-            try:
-                async with party:
-                    await self._until_enough(seconds)
-            except asyncio.CancelledError:
-                if not interrupts:
-                    raise
-        return bool(interrupts) or self._printer.is_deaf or not self._left
+        with interruptible() as signals:
+            async with party:
+                await self._until_enough(seconds)
+        return bool(signals) or self._printer.is_deaf or not self._left
 
     async def _until_enough(self, seconds: float | None) -> None:
         closed = asyncio.ensure_future(self._party.closed())
@@ -236,26 +231,3 @@ def _served(domain: Domain, name: str) -> Iterator[tuple[str, str]]:
         if is_vtn or role.name in domain.party(name).roles:
             for verb, nouns in (role.request if is_vtn else role.serve).items():
                 yield from ((verb, noun) for noun in nouns)
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Cancel the current task at SIGINT and SIGTERM; gives which came."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    came: list[int] = []
-
-    def interrupt(number: int) -> None:
-        came.append(number)
-        if task is not None:
-            task.cancel()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        with suppress(NotImplementedError, RuntimeError):  # Windows; another thread than the main one
-            loop.add_signal_handler(number, interrupt, number)
-    try:
-        yield came
-    finally:
-        for number in numbers:
-            with suppress(NotImplementedError, RuntimeError):
-                loop.remove_signal_handler(number)

@@ -1,11 +1,11 @@
 """One party of the demo as a program of its own: the grid operator, or one of its neighbours, until it is stopped."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from iec62746._interrupts import interruptible
 from iec62746.demo import payloads
 from iec62746.demo.north import KILOWATT, Story, grid_operator, neighbour, north, unwatched
 from iec62746.errors import RemoteError, Superseded, TransportError
@@ -37,14 +37,12 @@ async def take_part(url: str, name: str, say: Say, watch: Callable[[Participant]
         ven = neighbour(domain, url, by, story, name)
         party, turn = ven, lambda: _live(ven, name, say)
     watch(party)
-    stopped = asyncio.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(one, stopped.set)
-    async with party:
-        say(f"{name} is online")
-        while not stopped.is_set():
-            await _try(turn, say)
-            await _wait(stopped)
+    with interruptible():
+        async with party:
+            say(f"{name} is online")
+            while True:
+                await _try(turn, say)
+                await asyncio.sleep(EACH)
     say(f"{name} is offline")
 
 
@@ -56,14 +54,6 @@ async def _try(turn: _Turn, say: Say) -> None:
         raise
     except (RemoteError, TransportError) as exc:
         say(f"  {type(exc).__name__}: {exc}")
-
-
-async def _wait(stopped: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(EACH):
-            await stopped.wait()
-    except TimeoutError:
-        pass
 
 
 async def _operate(vtn: VirtualTopNode, say: Say) -> None:

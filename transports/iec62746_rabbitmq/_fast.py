@@ -28,13 +28,7 @@ async def open_fast(target: Target, watch: Watch) -> "FastLane":
     """Open the fast lane."""
     links = Links(target, watch, DemuxWire)
     await links.open()
-    lane = FastLane(links, watch)
-    try:
-        await lane.open()
-    except BaseException:
-        await lane.aclose()
-        raise
-    return lane
+    return await _lane.opened(FastLane(links, watch))
 
 
 class FastLane:

@@ -105,6 +105,13 @@ class Lane(Protocol):
         ...
 
 
+class _Opening(Lane, Protocol):
+    async def open(self) -> None:
+        """Open the channels to publish by, so that no message waits for that."""
+        ...
+
+
+Opening = TypeVar("Opening", bound=_Opening)
 Opener = Callable[[Target, Watch], Awaitable[Lane]]
 """Opens a lane; raises `Unreachable`, `AuthenticationFailed`, `PermissionDenied`."""
 
@@ -113,7 +120,11 @@ async def open_plain(target: Target, watch: Watch) -> "PlainLane":
     """Open the plain lane."""
     links = Links(target, watch)
     await links.open()
-    lane = PlainLane(links, watch)
+    return await opened(PlainLane(links, watch))
+
+
+async def opened(lane: Opening) -> Opening:
+    """Return `lane`, with its channels open."""
     try:
         await lane.open()
     except BaseException:

@@ -131,7 +131,7 @@ class PrivateBroker:
         except NoBroker:
             if not self._has_run:
                 raise
-            # RabbitMQ 4.0 now and then fails to come back: its look for deprecated features is before its tables.
+            # Seen of RabbitMQ 4.0 after a kill, once in many: "Feature flags: error while running", and it ends.
             self._start()
         self._has_run = True
 

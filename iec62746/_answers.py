@@ -78,7 +78,7 @@ def again(entry: Entry, reply_to: ReplyTo, correlation_id: str) -> list[Send]:
     if entry.answer is not None:
         return [Send(reply_to, Outgoing(body=entry.answer, expires=entry.expires, correlation_id=correlation_id))]
     if entry.ticket is not None and len(entry.ticket.waiting) < WAITING_DUPLICATES:
-        entry.ticket.waiting.append((reply_to, correlation_id))
+        entry.ticket.waiting += ((reply_to, correlation_id),)
     return []
 
 

@@ -54,9 +54,8 @@ class Checks:
 
     # ---------------------------------------------------------------- what is filled in
 
-    def fill(self, ticket: Ticket) -> list[Notice]:
-        """Fill in Source and Destination where they are absent, and set the deadline; returns what to tell of that."""
-        out: list[Notice] = []
+    def fill(self, ticket: Ticket, out: list[Any]) -> None:
+        """Fill in Source and Destination where they are absent, and set the deadline; puts out what to tell of that."""
         message = ticket.message
         if message.source is None:
             out.append(Notice(What.SOURCE_FILLED, ticket.sender, "no Source: the proven sender is taken"))
@@ -67,19 +66,17 @@ class Checks:
         ticket.message = message
         self._set_deadline(ticket, out)
         self._compare_clocks(ticket, out)
-        return out
 
-    def hints(self, ticket: Ticket, headers: Mapping[str, Any]) -> list[Notice]:
-        """Return what the headers `Verb` and `Noun` say otherwise than the envelope, which decides (wire.md)."""
-        message, out = ticket.message, list[Notice]()
+    def hints(self, ticket: Ticket, headers: Mapping[str, Any], out: list[Any]) -> None:
+        """Put out what the headers `Verb` and `Noun` say otherwise than the envelope, which decides (wire.md)."""
+        message = ticket.message
         for name, value in (("Verb", message.verb), ("Noun", message.noun)):
             given = headers.get(name, value)
             if given != value:
                 reason = f"header {name} is {quoted(str(given))}, the envelope says {quoted(value)}"
                 out.append(Notice(What.HINT_DIFFERS, ticket.sender, reason))
-        return out
 
-    def _set_deadline(self, ticket: Ticket, out: list[Notice]) -> None:
+    def _set_deadline(self, ticket: Ticket, out: list[Any]) -> None:
         """Set when the message stops being deliverable: no Deadline can make it later than the domain's limit."""
         given = ticket.message.deadline
         if given is not None:
@@ -89,7 +86,7 @@ class Checks:
             reason = f"{quoted(text)} is no time with a zone: {self.real_time:g} s from its arrival is taken"
             out.append(Notice(What.DEADLINE_UNREADABLE, ticket.sender, reason))
 
-    def _compare_clocks(self, ticket: Ticket, out: list[Notice]) -> None:
+    def _compare_clocks(self, ticket: Ticket, out: list[Any]) -> None:
         """Tell once per session that the clocks differ: what is late may also have been under way for long."""
         # A Deadline where ours would be says that they agree: then no Timestamp need be read.
         if -self.skew <= ticket.until - self.real_time - ticket.arrived <= self.skew and ticket.has_deadline:

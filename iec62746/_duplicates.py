@@ -1,5 +1,7 @@
 """Executed at most once: what is new is remembered, and known again by sender and MessageID (62746-3, 5.4)."""
 
+from typing import Any
+
 from iec62746._memory import Entry, Key, Memory, key_of
 from iec62746.limits import Limits
 from iec62746.message import Message
@@ -15,7 +17,7 @@ class Duplicates:
         self._real_time, self._skew, self._most = limits.real_time, limits.clock_skew, limits.remembered
         self.memory = Memory(most=limits.remembered, octets=limits.answers, since=since)
 
-    def check(self, ticket: Ticket, delivery: Delivery, out: list[Notice]) -> tuple[Notice, Entry | None] | None:
+    def check(self, ticket: Ticket, delivery: Delivery, out: list[Any]) -> tuple[Notice, Entry | None] | None:
         """Remember what is new, and return None; else why it is not executed, and what is known of a duplicate."""
         message, sender = ticket.message, ticket.sender
         if message.message_id is None:
@@ -35,7 +37,7 @@ class Duplicates:
             return Notice(What.REUSED_ID, sender, reason, "2.15"), None
         return Notice(What.DUPLICATE, sender, cut(f"MessageID {message.message_id} was received before")), entry
 
-    def _add(self, key: Key, entry: Entry, deadline: float, out: list[Notice]) -> None:
+    def _add(self, key: Key, entry: Entry, deadline: float, out: list[Any]) -> None:
         forgotten = self.memory.add(key, entry, deadline + self._skew)
         if forgotten is not None:
             reason = f"{self._most} messages are remembered: a duplicate of the oldest would not be known"
@@ -52,7 +54,7 @@ class Duplicates:
         """Return whether that message was received."""
         return message_id is not None and self.memory.find(key_of(sender, message_id)) is not None
 
-    def expect(self, sender: str, message_id: str, deadline: float, now: float, out: list[Notice]) -> None:
+    def expect(self, sender: str, message_id: str, deadline: float, now: float, out: list[Any]) -> None:
         """Remember a message that was got in another way: it may still come, until `deadline`."""
         if deadline + self._skew > now:
             self._add(key_of(sender, message_id), Entry(None, now), deadline, out)

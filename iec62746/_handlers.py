@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any
+from typing import Any, cast
 
 from iec62746._watcher import Watcher
 from iec62746.limits import Limits
@@ -19,17 +19,20 @@ GRACE = 1.0
 """Seconds that a handler or a listener has to end after it was cancelled."""
 
 
+Run = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Handlers:
     """Runs one piece of work for each message.
 
-    `work` returns the coroutine for a message, or None if there is nothing to run; `refuse` is told of each message
-    that found no place or took too long: what, reply code, reason.
+    `work` returns what to run for a message, or None if there is nothing; `refuse` is told of each message that found
+    no place or took too long: what, reply code, reason.
     """
 
     def __init__(
         self,
         limits: Limits,
-        work: Callable[[Ticket], Coroutine[Any, Any, None] | None],
+        work: Callable[[Ticket], Run | None],
         refuse: Callable[[Ticket, What, str, str], None],
         watcher: Watcher | None = None,
     ) -> None:
@@ -65,19 +68,26 @@ class Handlers:
         work = self._work(ticket)
         if work is None:
             return
-        task = self._loop.create_task(work)
+        task = self._loop.create_task(self._run(work))
         self._running[task] = (ticket, self._loop.time() + self._limits.handling)
-        task.add_done_callback(self._on_end)
         if self._timer is None:
             self._timer = self._loop.call_later(self._limits.handling, self._on_time)
 
-    def _on_end(self, task: "asyncio.Task[None]") -> None:
+    async def _run(self, work: Run) -> None:
+        # A callback of the task would say as well that it ended, but each costs a turn of the loop.
+        try:
+            await work()
+        except Exception as exc:
+            log.error("a handler broke its frame: please report this", exc_info=exc)
+        finally:
+            self._on_end()
+
+    def _on_end(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         run = self._running.pop(task, None)
         if self._watcher is not None and run is not None:
             self._tell(self._watcher, *run)
         self._overdue.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a handler broke its frame: please report this", exc_info=error)
         while self._waiting and self._has_room():
             self._start(self._waiting.popleft())
         if self._is_draining:
@@ -119,6 +129,8 @@ class Handlers:
         """Cancel what still runs, but for the `spared`; one that will not end is left behind, and logged."""
         self._is_draining = True
         await cancelled({*self._running, *self._overdue} - spared, "a handler")
+        # One that was cancelled before it began says nothing at its end.
+        self._running = {task: run for task, run in self._running.items() if not task.done()}
         if self._timer is not None:
             self._timer.cancel()
 

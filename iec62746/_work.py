@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +11,9 @@ from typing import Any
 
 from lxml import etree
 
-from iec62746._handlers import Threads, is_coroutine_function
+from iec62746._handlers import Run, Threads, is_coroutine_function
 from iec62746._watcher import Watcher
+from iec62746.address import Address, Node
 from iec62746.connection import Connection
 from iec62746.domain import OWN_NOUNS
 from iec62746.envelope import payload
@@ -36,6 +37,9 @@ class _EventRoute:
     nodes: frozenset[str] | None
     handler: Handler
 
+    def takes(self, node: str | None) -> bool:
+        return self.nodes is None or node in self.nodes
+
 
 class Work:
     """The handlers of one party, by what they take; answers go by `connection`, if there is one."""
@@ -48,6 +52,8 @@ class Work:
         self._domain, self._party = exchange.domain, exchange.party
         self._requests: dict[tuple[str, str], Handler] = {}
         self._events: list[_EventRoute] = []
+        # One for each noun and node of the domain that came: what else comes is refused before.
+        self._routed: dict[tuple[str, Address], list[Handler]] = {}
         self._ok: dict[str, Message] = {}
         self._threads = Threads(self._domain.limits.handlers, self._party)
         self.watcher: Watcher | None = None
@@ -71,6 +77,7 @@ class Work:
     def add_event(self, noun: str | None, nodes: frozenset[str] | None, handler: Callable[..., Any]) -> None:
         """Register a handler of events of `noun`, on `nodes`."""
         self._events.append(_EventRoute(noun, nodes, self._in_threads(handler)))
+        self._routed.clear()
 
     def subscribable(self, noun: str | None, pattern: str | None) -> frozenset[str] | None:
         """Return the nodes that fit and that we may see; None for the VTN; raises `InvalidAddress` for none."""
@@ -106,7 +113,7 @@ class Work:
 
     # ---------------------------------------------------------------- a message at work
 
-    def of(self, ticket: Ticket) -> Coroutine[Any, Any, None] | None:
+    def of(self, ticket: Ticket) -> Run | None:
         """Return the work of the handlers for one message, if it may still be delivered (62746-3, 5.1)."""
         message = ticket.message
         if self._exchange.is_expired(ticket, time.time()):
@@ -114,14 +121,23 @@ class Work:
         elif ticket.is_request:
             handler = self._requests.get((message.verb, message.noun))
             if handler is not None:
-                return self._handle_request(handler, ticket)
+                return partial(self._handle_request, handler, ticket)
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
         else:
-            handlers = [route.handler for route in self._events if _fits(route, message)]
+            handlers = self._handlers_of(message.noun, ticket.address)
             if handlers:
-                return self._handle_event(handlers, ticket)
+                return partial(self._handle_event, handlers, ticket)
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
         return None
+
+    def _handlers_of(self, noun: str, address: Address) -> list[Handler]:
+        """Return the handlers of events of `noun` that come at `address`."""
+        handlers = self._routed.get((noun, address))
+        if handlers is None:
+            node = address.name if type(address) is Node else None
+            handlers = [one.handler for one in self._events if one.noun in (None, noun) and one.takes(node)]
+            self._routed[noun, address] = handlers
+        return handlers
 
     async def _handle_request(self, handler: Handler, ticket: Ticket) -> None:
         message = ticket.message
@@ -218,8 +234,3 @@ def _is_cancelled() -> bool:
     """Return whether somebody cancelled this task, rather than that it awaited something that was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _fits(route: _EventRoute, message: Message) -> bool:
-    is_noun = route.noun is None or route.noun == message.noun
-    return is_noun and (route.nodes is None or not route.nodes.isdisjoint(message.destinations))

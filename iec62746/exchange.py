@@ -182,29 +182,36 @@ class Exchange:
         except EnvelopeError as exc:
             return self._unread(delivery, sender, What.UNREADABLE, exc, now)
         deadline = now + self._limits.real_time
-        ticket = Ticket(message, sender, delivery.address, now, deadline, deadline)
-        ticket.correlation_id = delivery.correlation_id or message.correlation_id or message.message_id or ""
-        if message.kind is Kind.FAULT:
-            return self._receive_reply(ticket, delivery.correlation_id, now)
+        key = delivery.correlation_id or message.correlation_id or message.message_id or ""
+        ticket = Ticket(message, sender, delivery.address, now, deadline, deadline, None, key)
         out: list[Output] = []
+        if message.kind is Kind.FAULT:
+            self._receive_reply(ticket, delivery.correlation_id, now, out)
+            return out
         if message.findings:
             out += [_found(sender, one) for one in message.findings]
         if delivery.headers:
-            out += self._checks.hints(ticket, delivery.headers)
-        out += self._checks.fill(ticket)
-        return out + self._receive_read(ticket, delivery, self._checks.header(ticket), now)
+            self._checks.hints(ticket, delivery.headers, out)
+        self._checks.fill(ticket, out)
+        self._receive_read(ticket, delivery, self._checks.header(ticket), now, out)
+        return out
 
-    def _receive_read(self, ticket: Ticket, delivery: Delivery, refusal: Notice | None, now: float) -> list[Output]:
+    # Each of these puts out what it has to say: a list for each would be most of their cost.
+
+    def _receive_read(
+        self, ticket: Ticket, delivery: Delivery, refusal: Notice | None, now: float, out: list[Output]
+    ) -> None:
         kind = ticket.message.kind
         if kind is Kind.REQUEST:
-            return self._receive_request(ticket, delivery, refusal, now)
-        if refusal is not None:
-            return [refusal]
-        if kind is Kind.RESPONSE:
-            return self._receive_reply(ticket, ticket.message.correlation_id, now)
-        if type(ticket.address) is Presence:
-            return self._receive_presence(ticket, now)
-        return self._receive_event(ticket, delivery)
+            self._receive_request(ticket, delivery, refusal, now, out)
+        elif refusal is not None:
+            out.append(refusal)
+        elif kind is Kind.RESPONSE:
+            self._receive_reply(ticket, ticket.message.correlation_id, now, out)
+        elif type(ticket.address) is Presence:
+            out += self._receive_presence(ticket, now)
+        else:
+            self._receive_event(ticket, delivery, out)
 
     def _unread(
         self, delivery: Delivery, sender: str | None, what: What, error: EnvelopeError, now: float
@@ -223,45 +230,52 @@ class Exchange:
         self._pending.take(key)
         return [notice, self._ended(key, asked, error), *self._ask_next(now)]
 
-    def _receive_request(self, ticket: Ticket, delivery: Delivery, refusal: Notice | None, now: float) -> list[Output]:
+    def _receive_request(
+        self, ticket: Ticket, delivery: Delivery, refusal: Notice | None, now: float, out: list[Output]
+    ) -> None:
         """Check a request further, and hand it on, answer it, or refuse it."""
         if delivery.reply_to is None:
-            return [Notice(What.NO_REPLY_ADDRESS, ticket.sender, "no reply address that is proven to be the sender's")]
+            reason = "no reply address that is proven to be the sender's"
+            out.append(Notice(What.NO_REPLY_ADDRESS, ticket.sender, reason))
+            return
         ticket.reply_to = delivery.reply_to
-        out: list[Output] = []
         if refusal is not None and refusal.what is What.EXPIRED:
             # Of what may have been executed when it came first, nobody is told that it was refused.
             if self._duplicates.knows(ticket.sender, ticket.message.message_id):
                 refusal = None
             elif delivery.redelivered:
-                return [refusal]
+                out.append(refusal)
+                return
         if refusal is None:
             if not self._is_new(ticket, delivery, out):
-                return out
+                return
             refusal = self._checks.access(ticket) or self._answers.excess(ticket)
         if refusal is not None:
-            return [*out, refusal, *self.refuse(ticket, refusal.reply_code, refusal.detail, now)]
+            out += (refusal, *self.refuse(ticket, refusal.reply_code, refusal.detail, now))
+            return
         self._answers.begin(ticket)
         own = self._own_answer(ticket, now) if self.is_vtn and ticket.message.verb == "get" else None
-        out += own or self._executed(ticket)
-        return out
+        if own:
+            out += own
+        else:
+            out.append(self._executed(ticket))
 
-    def _receive_event(self, ticket: Ticket, delivery: Delivery) -> list[Output]:
+    def _receive_event(self, ticket: Ticket, delivery: Delivery, out: list[Output]) -> None:
         """Check an event further, and hand it on or drop it."""
-        out: list[Output] = []
         if not self._is_new(ticket, delivery, out):
-            return out
+            return
         refusal = self._checks.access(ticket)
         if refusal is not None:
-            return [*out, refusal]
+            out.append(refusal)
+            return
         address = ticket.address
         if type(address) is Node and self._current.has(address.name, ticket.message.noun):
             self._latest.saw(address.name, ticket.message)
-        return out + self._executed(ticket)
+        out.append(self._executed(ticket))
 
-    def _executed(self, ticket: Ticket) -> list[Output]:
+    def _executed(self, ticket: Ticket) -> Execute:
         ticket.message = self._inflated(ticket.message)
-        return [Execute(ticket)]
+        return Execute(ticket)
 
     def _inflated(self, message: Message) -> Message:
         if message.payload is None or message.payload.compressed is None:
@@ -273,9 +287,7 @@ class Exchange:
 
     def _is_new(self, ticket: Ticket, delivery: Delivery, out: list[Output]) -> bool:
         """Return whether the message is to be executed; if not, what its sender gets is put out."""
-        notices: list[Notice] = []
-        known = self._duplicates.check(ticket, delivery, notices)
-        out += notices
+        known = self._duplicates.check(ticket, delivery, out)
         if known is None:
             return True
         notice, entry = known
@@ -304,21 +316,23 @@ class Exchange:
             return [Notice(What.OUTDATED, sender, f"a later announcement than this {said.state} was taken before")]
         return list(changes)
 
-    def _receive_reply(self, ticket: Ticket, key: str | None, now: float) -> list[Output]:
+    def _receive_reply(self, ticket: Ticket, key: str | None, now: float, out: list[Output]) -> None:
         """Take a ResponseMessage or FaultMessage: it ends a request only if the party that was asked sent it."""
         asked = self._pending.get(key)
         if asked is None or key is None:
-            return [Notice(What.LATE_REPLY, ticket.sender, "no request waits for it")]
+            out.append(Notice(What.LATE_REPLY, ticket.sender, "no request waits for it"))
+            return
         if ticket.sender != asked.to:
-            return [Notice(What.WRONG_REPLIER, ticket.sender, f"{asked.to} was asked")]
+            out.append(Notice(What.WRONG_REPLIER, ticket.sender, f"{asked.to} was asked"))
+            return
         self._pending.take(key)
-        out: list[Output]
         if asked.node:
             self._wanted.ended(key)
-            out = self._receive_current(ticket, asked)
+            out += self._receive_current(ticket, asked)
         else:
-            out = [Completed(key, self._inflated(ticket.message), asked)]
-        return [*out, *self._ask_next(now)] if self._wanted.is_waiting else out
+            out.append(Completed(key, self._inflated(ticket.message), asked))
+        if self._wanted.is_waiting:
+            out += self._ask_next(now)
 
     # ---------------------------------------------------------------- answering
 
@@ -385,12 +399,12 @@ class Exchange:
                     What.OUTDATED, asked.to, f"the current value of {asked.node} is not later than what was delivered"
                 )
             ]
-        notices: list[Notice] = []
+        notices: list[Output] = []
         # The event itself may still come: then it is a duplicate.
         self._duplicates.expect(asked.to, message_id, sent_at(event) + self._limits.real_time, ticket.arrived, notices)
         self._latest.saw(asked.node, event)
         ticket.message, ticket.address = event, Node(asked.node)
-        return [*notices, *self._executed(ticket)]
+        return [*notices, self._executed(ticket)]
 
     # ---------------------------------------------------------------- time
 

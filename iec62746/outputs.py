@@ -1,6 +1,6 @@
 """What the exchange asks for and reports: one small value for each kind of thing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from iec62746.address import Address
@@ -78,7 +78,7 @@ class Ticket:
     reply_to: ReplyTo | None = None
     correlation_id: str = ""
     key: tuple[str, str] | None = None
-    waiting: list[tuple[ReplyTo, str]] = field(default_factory=list)
+    waiting: tuple[tuple[ReplyTo, str], ...] = ()
     """Where duplicates wait for the answer, with their correlation ids; at most eight."""
     has_deadline: bool = False
     is_open: bool = True

@@ -1,5 +1,6 @@
 """What `request`, `publish` and `listen` share: who speaks, over what, with which payload; and how they end."""
 
+import ssl
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Annotated, Final
 import typer
 from prometheus_client import ProcessCollector, disable_created_metrics
 
+from iec62746 import _tls
 from iec62746._toml import meant
 from iec62746.domain import OWN_NOUNS, Domain
 from iec62746.envelope import payload
@@ -30,7 +32,7 @@ from iec62746.errors import (
 from iec62746.message import Payload
 from iec62746.metrics import Metrics
 from iec62746.participant import Participant
-from iec62746.plugins import without_password
+from iec62746.plugins import transport, without_password
 from iec62746.policy import Decision
 from iec62746.ven import VirtualEndNode
 from iec62746.vtn import VirtualTopNode
@@ -66,6 +68,16 @@ PasswordFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Its first line is the password; one in the URL shows in the list of processes."),
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="TLS: trust the authorities in it, in PEM, instead of those of the system."),
+]
+CertificateFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TLS: the party's certificate, in PEM; it needs no password then.")
+]
+KeyFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TLS: the certificate's key, if it is in a file of its own.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MetricsPort = Annotated[
     int | None,
@@ -78,7 +90,8 @@ ADVICE: Final[dict[type[Iec62746Error], str]] = {
     NoReply: "it may have been executed: ask, with get, before you send it again",
     SessionLost: "it may have been executed: ask, with get, before you send it again",
     Unreachable: "see whether the URL is right, and the communication server runs",
-    AuthenticationFailed: "see whether the account and the password (--password-file) are right",
+    AuthenticationFailed: "see whether the account and the password (--password-file) or the certificate "
+    "(--certificate-file) are right",
     PermissionDenied: "the communication server refused: see what it permits this account",
     Overloaded: "it was not taken: send it again later",
     Superseded: "another program is connected as this party: end one of the two",
@@ -125,13 +138,28 @@ def outcome(error: Iec62746Error) -> Outcome:
 # ---------------------------------------------------------------- what the user gave
 
 
-def participant(domain: Domain, name: str, urls: list[str], password_file: Path | None) -> Participant:
+def participant(
+    domain: Domain, name: str, urls: list[str], password_file: Path | None, tls: ssl.SSLContext | None
+) -> Participant:
     """Return the party, not yet opened."""
     domain.party(name)
     password = _password(password_file)
     if name == domain.vtn:
-        return VirtualTopNode(domain, urls, password=password)
-    return VirtualEndNode(domain, urls, name, password=password)
+        return VirtualTopNode(domain, urls, password=password, tls=tls)
+    return VirtualEndNode(domain, urls, name, password=password, tls=tls)
+
+
+def tls(
+    urls: list[str], ca_file: Path | None, certificate_file: Path | None, key_file: Path | None
+) -> ssl.SSLContext | None:
+    """Return what the files make, None for no file; raises `LocalError` for a wrong one, or a URL in the clear."""
+    given = next((file for file in (ca_file, certificate_file, key_file) if file is not None), None)
+    if given is None:
+        return None
+    for url in urls:
+        if not transport(url).capabilities(url).is_encrypted:
+            raise LocalError(f"{given} is for TLS, but {without_password(url)} is in the clear: write amqps://HOST")
+    return _tls.context(ca_file, certificate_file, key_file)
 
 
 def _password(file: Path | None) -> str | None:

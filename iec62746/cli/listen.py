@@ -56,6 +56,9 @@ def listen(
     metrics_port: _party.MetricsPort = None,
     metrics_host: _party.MetricsHost = LOOPBACK,
     password_file: _party.PasswordFile = None,
+    ca_file: _party.CaFile = None,
+    certificate_file: _party.CertificateFile = None,
+    key_file: _party.KeyFile = None,
 ) -> None:
     """Show the events, requests and presence that come to a party, as they come, until interrupted.
 
@@ -73,7 +76,8 @@ def listen(
     """
     with _party.ending("listen"):
         loaded = Domain.load(domain)
-        party = _party.participant(loaded, name, url, password_file)
+        tls = _party.tls(url, ca_file, certificate_file, key_file)
+        party = _party.participant(loaded, name, url, password_file, tls)
         _check_nouns(loaded, nouns or [])
         listener = Listener(party, Printer(is_json), frozenset(nouns or ()), count)
         listener.on_requests(_answers(answers or [], loaded))

@@ -22,6 +22,9 @@ def publish(
     verb: Annotated[str, typer.Option(help="created, changed, canceled, closed, deleted or executed.")] = "created",
     file: _party.PayloadFile = None,
     password_file: _party.PasswordFile = None,
+    ca_file: _party.CaFile = None,
+    certificate_file: _party.CertificateFile = None,
+    key_file: _party.KeyFile = None,
 ) -> None:
     """Send an event: the VTN on a node, to all who subscribed; a VEN to the VTN.
 
@@ -38,7 +41,8 @@ def publish(
         loaded = Domain.load(domain)
         _check(loaded, name, noun, verb, node)
         template = Message(kind=Kind.EVENT, verb=verb, noun=noun, payload=_party.payload_of(file, loaded))
-        party = _party.participant(loaded, name, url, password_file)
+        tls = _party.tls(url, ca_file, certificate_file, key_file)
+        party = _party.participant(loaded, name, url, password_file, tls)
         asyncio.run(_send(party, template, node))
     print(f"{verb} {noun} was sent to {f'the node {node}' if node else loaded.vtn}")
 

@@ -39,6 +39,9 @@ def request(
     ] = None,
     is_json: _party.Json = False,
     password_file: _party.PasswordFile = None,
+    ca_file: _party.CaFile = None,
+    certificate_file: _party.CertificateFile = None,
+    key_file: _party.KeyFile = None,
 ) -> None:
     """Ask a party, and print the payload of its reply: Result, errors and ids go to standard error.
 
@@ -57,7 +60,8 @@ def request(
         part = _options(options or [])
         _check(loaded, name, to, verb, noun, part)
         given = _party.payload_of(file, loaded)
-        party = _party.participant(loaded, name, url, password_file)
+        tls = _party.tls(url, ca_file, certificate_file, key_file)
+        party = _party.participant(loaded, name, url, password_file, tls)
         try:
             reply = asyncio.run(_ask(party, verb, noun, given, to or loaded.vtn, ids or [], part, timeout))
         except RequestFailed as exc:

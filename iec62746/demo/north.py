@@ -1,6 +1,7 @@
 """A grid operator with a heat pump, an EV depot, a battery, a roof of PV and a building."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -48,9 +49,11 @@ class Story:
             await self.changed.wait_for(lambda: self.happened.issuperset(what))
 
 
-def grid_operator(domain: Domain, url: str, by: Transport, story: Story) -> VirtualTopNode:
+def grid_operator(
+    domain: Domain, url: str, by: Transport, story: Story, tls: ssl.SSLContext | None = None
+) -> VirtualTopNode:
     """Return the VTN: it takes what its VENs report and ask."""
-    vtn = VirtualTopNode(domain, url, transport=by)
+    vtn = VirtualTopNode(domain, url, tls=tls, transport=by)
 
     @vtn.on_presence
     async def presence(now: PartyPresence) -> None:
@@ -79,9 +82,11 @@ def grid_operator(domain: Domain, url: str, by: Transport, story: Story) -> Virt
     return vtn
 
 
-def neighbour(domain: Domain, url: str, by: Transport, story: Story, name: str) -> VirtualEndNode:
+def neighbour(
+    domain: Domain, url: str, by: Transport, story: Story, name: str, tls: ssl.SSLContext | None = None
+) -> VirtualEndNode:
     """Return a VEN: it follows prices and controls, and answers for its devices."""
-    ven = VirtualEndNode(domain, url, name, transport=by)
+    ven = VirtualEndNode(domain, url, name, tls=tls, transport=by)
 
     @ven.on_event(node="#")
     async def published(event: Message) -> None:
@@ -105,13 +110,15 @@ def unwatched(participant: Participant) -> None:
     """Watch nobody."""
 
 
-async def demonstrate(url: str, wire: Wire, watch: Callable[[Participant], None] = unwatched) -> list[str]:
+async def demonstrate(
+    url: str, wire: Wire, watch: Callable[[Participant], None] = unwatched, tls: ssl.SSLContext | None = None
+) -> list[str]:
     """Run the demo over `url`; returns what went wrong, one sentence each. `watch` is given each participant first."""
     domain, story = north(), Story()
     wrong: list[str] = []
     by = CapturingTransport(transport(url), wire.show)
-    vtn = grid_operator(domain, url, by, story)
-    vens = {name: neighbour(domain, url, by, story, name) for name in (*FIRST, LATE)}
+    vtn = grid_operator(domain, url, by, story, tls)
+    vens = {name: neighbour(domain, url, by, story, name, tls) for name in (*FIRST, LATE)}
     for one in (vtn, *vens.values()):
         watch(one)
     async with AsyncExitStack() as stack:

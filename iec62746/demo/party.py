@@ -1,6 +1,7 @@
 """One party of the demo as a program of its own: the grid operator, or one of its neighbours, until it is stopped."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -22,7 +23,13 @@ Say = Callable[[str], None]
 _Turn = Callable[[], Awaitable[None]]
 
 
-async def take_part(url: str, name: str, say: Say, watch: Callable[[Participant], None] = unwatched) -> None:
+async def take_part(
+    url: str,
+    name: str,
+    say: Say,
+    watch: Callable[[Participant], None] = unwatched,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Be the party `name` of the demo until SIGINT or SIGTERM, and `say` what happens, a line each.
 
     Raises `InvalidAddress` for who is none, and what `Participant` raises that no second try mends.
@@ -31,10 +38,10 @@ async def take_part(url: str, name: str, say: Say, watch: Callable[[Participant]
     domain.party(name)
     party: Participant
     if name == domain.vtn:
-        vtn = grid_operator(domain, url, by, story)
+        vtn = grid_operator(domain, url, by, story, tls)
         party, turn = vtn, lambda: _operate(vtn, say)
     else:
-        ven = neighbour(domain, url, by, story, name)
+        ven = neighbour(domain, url, by, story, name, tls)
         party, turn = ven, lambda: _live(ven, name, say)
     watch(party)
     with interruptible():

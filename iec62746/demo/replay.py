@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -47,13 +48,20 @@ def read_folder(folder: Path) -> Read:
     return {path: _read(path) for path in sorted(folder.glob("*.xml"))}
 
 
-async def replay(read: Read, url: str, wire: Wire, watch: Callable[[Participant], None] = unwatched) -> list[Row]:
+async def replay(
+    read: Read,
+    url: str,
+    wire: Wire,
+    watch: Callable[[Participant], None] = unwatched,
+    tls: ssl.SSLContext | None = None,
+) -> list[Row]:
     """Send every message that was `read` over `url`, one after another; returns a row for each."""
     messages = [one for one in read.values() if isinstance(one, Message) and _NOUN.fullmatch(one.noun or "Unnamed")]
     domain = _domain(messages)
     by = CapturingTransport(transport(url), wire.show)
     arrived: asyncio.Queue[Message] = asyncio.Queue()
-    vtn, ven = VirtualTopNode(domain, url, transport=by), VirtualEndNode(domain, url, VEN, transport=by)
+    vtn = VirtualTopNode(domain, url, tls=tls, transport=by)
+    ven = VirtualEndNode(domain, url, VEN, tls=tls, transport=by)
     watch(vtn)
     watch(ven)
     answers: list[Message | None] = []

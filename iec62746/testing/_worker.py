@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from iec62746 import _tls
 from iec62746.errors import Iec62746Error, TransportError
 from iec62746.plugins import transport as find_transport
 from iec62746.testing import _wire
@@ -223,7 +224,4 @@ def tls_context(ca_file: str, certificate_file: str, key_file: str) -> ssl.SSLCo
     """Return a context that trusts `ca_file` and shows our certificate; None without a file."""
     if not ca_file:
         return None
-    context = ssl.create_default_context(cafile=ca_file)
-    if certificate_file:
-        context.load_cert_chain(certificate_file, key_file or None)
-    return context
+    return _tls.context(ca_file, certificate_file or None, key_file or None)

@@ -10,12 +10,16 @@ overrides those that it can. Where a transport declares a capability that only a
 fails the rule; otherwise the rule is skipped, and the report says why.
 """
 
+import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit, urlunsplit
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from iec62746 import _tls
 from iec62746.domain import Domain
+from iec62746.errors import LocalError
 
 Endpoint = tuple[str, int]
 """Host and port."""
@@ -122,6 +126,38 @@ class BareHarness(Harness):
         """Return host and port, if the URL names both."""
         parts = urlsplit(self.url)
         return (parts.hostname, parts.port) if parts.hostname and parts.port else None
+
+
+class Certificates:
+    """An authority of one's own and what it certifies, as files in PEM in `folder`; needs trustme.
+
+    A certificate's common name is an account; it is for clients, and for servers at localhost and 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Make the authority; raises `LocalError` where trustme is missing."""
+        try:
+            import trustme
+        except ModuleNotFoundError as exc:
+            raise LocalError(f"certificates for tests need {exc.name!r}: pip install 'iec62746[testing]'") from exc
+        self._folder, self._authority = folder, trustme.CA()
+        self.ca_file = folder / "ca.pem"
+        self._authority.cert_pem.write_to_path(self.ca_file)
+
+    def files(self, account: str) -> tuple[Path, Path]:
+        """Return the files of the account's certificate and of its key; they are made once."""
+        name = quote(account, safe="")
+        certificate, key = self._folder / f"{name}.cert.pem", self._folder / f"{name}.key.pem"
+        if not key.exists():
+            # An empty list of names is illegal (RFC 5280, 4.2.1.6), so that clients have these too.
+            made = self._authority.issue_cert("localhost", "127.0.0.1", common_name=account)
+            made.cert_chain_pems[0].write_to_path(certificate)
+            made.private_key_pem.write_to_path(key)
+        return certificate, key
+
+    def context(self, account: str | None = None) -> ssl.SSLContext:
+        """Return what a client needs that trusts the authority, and is `account` if it is anybody."""
+        return _tls.context(self.ca_file, *(self.files(account) if account is not None else ()))
 
 
 def redirected(url: str, to: Endpoint) -> str:

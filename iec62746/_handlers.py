@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, cast
 
 from iec62746._watcher import Watcher
@@ -20,6 +20,9 @@ GRACE = 1.0
 
 
 Run = Callable[[], Coroutine[Any, Any, None]]
+
+# The task of the handler that runs us, in whatever task it started itself.
+AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
 
 
 class Handlers:
@@ -75,15 +78,16 @@ class Handlers:
 
     async def _run(self, work: Run) -> None:
         # A callback of the task would say as well that it ended, but each costs a turn of the loop.
+        task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
+        AT_WORK.set(task)
         try:
             await work()
         except Exception as exc:
             log.error("a handler broke its frame: please report this", exc_info=exc)
         finally:
-            self._on_end()
+            self._on_end(task)
 
-    def _on_end(self) -> None:
-        task = cast("asyncio.Task[None]", asyncio.current_task())
+    def _on_end(self, task: "asyncio.Task[None]") -> None:
         run = self._running.pop(task, None)
         if self._watcher is not None and run is not None:
             self._tell(self._watcher, *run)

@@ -44,6 +44,8 @@ def _show(made: ssl.SSLContext, certificate: File, key: File) -> None:
     except ssl.SSLError as exc:
         if "MISMATCH" in (exc.reason or ""):
             raise LocalError(f"the key in {key} is not that of the certificate in {certificate}") from exc
+        if key == certificate:
+            raise LocalError(f"{key} has not both a certificate and its key, in PEM: name the key's file too") from exc
         raise LocalError(f"there is no certificate in {certificate}, or no key in {key}, in PEM") from exc
 
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,9 +25,6 @@ from iec62746.reply import Reply, result_of
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Message], Awaitable[Any]]
-
-# The task of the handler or listener that runs us, in whatever task it started itself.
-AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,6 @@ class Work:
 
     async def _handle_request(self, handler: Handler, ticket: Ticket) -> None:
         message = ticket.message
-        AT_WORK.set(asyncio.current_task())
         try:
             template = self._answer(message.noun, await handler(message))
             outputs = self._exchange.answer(ticket, template, time.time())
@@ -199,7 +194,6 @@ class Work:
             self._output(Notice(What.UNANSWERED, ticket.sender, f"the answer could not be sent: {exc}"))
 
     async def _handle_event(self, handlers: list[Handler], ticket: Ticket) -> None:
-        AT_WORK.set(asyncio.current_task())
         if len(handlers) == 1:
             return await self._handle_one(handlers[0], ticket)
         async with asyncio.TaskGroup() as group:

@@ -13,11 +13,11 @@ from typing import Any, Self, TypeVar, cast
 
 from lxml import etree
 
-from iec62746._handlers import GRACE, Handlers, Listener, cancelled
+from iec62746._handlers import AT_WORK, GRACE, Handlers, Listener, cancelled
 from iec62746._ids import message_id
 from iec62746._interrupts import interruptible
 from iec62746._watcher import Load, Watcher, ending
-from iec62746._work import AT_WORK, Work
+from iec62746._work import Work
 from iec62746.address import Inbox
 from iec62746.connection import GOODBYE, Connection
 from iec62746.domain import Domain

@@ -1,4 +1,4 @@
-"""Publishes on one channel of the fast lane: a window, publisher confirms, returns, and one write a loop turn."""
+"""Publishes on one channel of the fast lane: a window, publisher confirms, returns, and one write for many."""
 
 import asyncio
 import time
@@ -136,7 +136,7 @@ class Publisher:
         return not sent or (sent < self._window and self._octets + octets <= self._window_octets)
 
     def _write(self, publish: Publish) -> None:
-        """Write `publish` at the end of this loop turn: all of a turn go in one write."""
+        """Write `publish`: at once if it is alone, else at the end of this loop turn, all of a turn in one write."""
         # A Basic.Return names the message only by its message_id: that is the delivery tag.
         tag = self._tag + 1
         try:
@@ -146,6 +146,9 @@ class Publisher:
             return
         self._tag, self._sent[tag], publish.is_sent = tag, publish, True
         self._octets += len(publish.parcel.body)
+        if len(self._sent) == 1:
+            self._demux.transport.write(frames)
+            return
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(frames)

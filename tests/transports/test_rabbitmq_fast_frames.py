@@ -330,3 +330,25 @@ def test_tables_that_are_kept_are_bounded() -> None:
 def test_a_confirm_that_is_cut_is_a_bad_frame() -> None:
     with pytest.raises(BadFrame):
         Decoder().confirmed(b"\0\x3c\0\x50\0")
+
+
+@given(
+    st.sampled_from(["application/xml", "text/plain", ""]),
+    st.text(max_size=30),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2),
+    st.integers(0, 20),
+)
+def test_what_is_usual_can_be_read_by_pamqp(kind: str, text: str, spoilt: list[tuple[int, int]], cut: int) -> None:
+    block = bytearray(
+        Encoder(1, FRAME_MAX).properties(
+            "1", content_type=kind, correlation_id=text, user_id="a", headers={"Verb": "get", "Noun": "X"}
+        )
+    )
+    for at, octet in spoilt:
+        block[at % len(block)] = octet
+    head = bytes(block[: len(block) - cut])
+    is_usual = Decoder().is_usual(head)
+
+    assert is_usual or spoilt or cut
+    if is_usual:
+        ContentHeader().unmarshal(b"\0\x3c" + bytes(10) + head)

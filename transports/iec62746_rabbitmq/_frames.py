@@ -29,6 +29,8 @@ KEPT = 1_024
 KEPT_TABLE = 512
 """Octets of the largest table of headers that is kept."""
 
+_USUAL = 0xB790
+"""The flags of content_type, headers, delivery_mode, correlation_id, reply_to, expiration, message_id, user_id."""
 _END = b"\xce"
 _HEADER = struct.Struct(">BHIHHQ")
 _TAG = struct.Struct(">QB")
@@ -260,6 +262,24 @@ class Decoder:
         except (IndexError, OverflowError, OSError, RecursionError, TypeError, struct.error) as exc:
             raise ValueError(f"a property list cannot be read: {type(exc).__name__}: {exc}") from exc
 
+    def is_usual(self, head: bytes) -> bool:
+        """Return whether all of `head` can be read, and holds nothing but what `Encoder.properties` writes."""
+        try:
+            flags, at = head[0] << 8 | head[1], 2
+            if flags & 0x8000:
+                at = _short_at(head, at)[1]
+            if flags & 0x2000:
+                size = 4 + int.from_bytes(head[at : at + 4], "big")
+                self._table(head[at : at + size], size)
+                at += size
+            at += flags >> 12 & 1
+            for flag in (0x0400, 0x0200, 0x0100, 0x0080, 0x0010):
+                if flags & flag:
+                    at = _short_at(head, at)[1]
+        except Exception:  # whatever a hostile table makes of pamqp
+            return False
+        return at == len(head) and not flags & ~_USUAL
+
     def _properties(self, head: bytes) -> Properties:
         flags = head[0] << 8 | head[1]
         at = 2
@@ -289,7 +309,9 @@ class Decoder:
         if table is None:
             if len(raw) != size:
                 raise ValueError("the headers are cut short")
-            table = decoded_table(raw)[1]
+            end, table = decoded_table(raw)
+            if end != size:
+                raise ValueError("the headers do not end where they say")
             if size <= KEPT_TABLE:
                 if len(self._tables) >= KEPT:
                     self._tables.clear()

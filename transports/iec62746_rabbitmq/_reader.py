@@ -8,6 +8,8 @@ import asyncio
 
 from pamqp.header import ContentHeader
 
+from iec62746_rabbitmq._frames import Decoder
+
 METHOD, HEADER = 1, 2
 DELIVER = b"\0\x3c\0\x3c"
 _FIXED = 12
@@ -19,6 +21,8 @@ class TolerantReader(asyncio.StreamReader):
 
     _kind = 0
     _head = b""
+    # Nobody decodes twice what is as our own peers send it.
+    _decoder = Decoder()
 
     async def readexactly(self, n: int) -> bytes:
         """Return the next `n` octets; in those of a payload, what cannot be decoded is blotted out."""
@@ -30,7 +34,7 @@ class TolerantReader(asyncio.StreamReader):
         else:
             self._head = b""
             if self._kind == HEADER:
-                return _readable_header(data)
+                return data if self._decoder.is_usual(data[_FIXED:-1]) else _readable_header(data)
             if self._kind == METHOD and data.startswith(DELIVER):
                 return _readable_delivery(data)
         return data

@@ -227,6 +227,7 @@ class Decoder:
     def __init__(self) -> None:
         """Know no table of headers yet."""
         self._tables: dict[bytes, Mapping[str, Any]] = {}
+        self._usual_tables: set[bytes] = set()
 
     def deliver(self, method: bytes) -> Delivered:
         """Return what the payload of a Basic.Deliver says; raises `BadFrame`."""
@@ -270,7 +271,8 @@ class Decoder:
                 at = _short_at(head, at)[1]
             if flags & 0x2000:
                 size = 4 + int.from_bytes(head[at : at + 4], "big")
-                self._table(head[at : at + size], size)
+                if not self._is_usual_table(head[at : at + size], size):
+                    return False
                 at += size
             at += flags >> 12 & 1
             for flag in (0x0400, 0x0200, 0x0100, 0x0080, 0x0010):
@@ -304,14 +306,22 @@ class Decoder:
             found[6], at = _short_at(head, at)
         return Properties(*found)
 
+    def _is_usual_table(self, raw: bytes, size: int) -> bool:
+        """Return whether `raw` is what `Encoder` makes of it: pamqp reads on behind a table that is none."""
+        if raw not in self._usual_tables:
+            if size > KEPT_TABLE or encoded_table(dict(self._table(raw, size))) != raw:
+                return False
+            if len(self._usual_tables) >= KEPT:
+                self._usual_tables.clear()
+            self._usual_tables.add(raw)
+        return True
+
     def _table(self, raw: bytes, size: int) -> Mapping[str, Any]:
         table = self._tables.get(raw)
         if table is None:
             if len(raw) != size:
                 raise ValueError("the headers are cut short")
-            end, table = decoded_table(raw)
-            if end != size:
-                raise ValueError("the headers do not end where they say")
+            table = decoded_table(raw)[1]
             if size <= KEPT_TABLE:
                 if len(self._tables) >= KEPT:
                     self._tables.clear()

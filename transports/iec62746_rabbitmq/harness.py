@@ -3,11 +3,13 @@
     iec62746 transport conform amqp://private                    # this machine's RabbitMQ, provisioned
     iec62746 transport conform 'amqp://private?declare=true'     # the same, open
     iec62746 transport conform amqp://private4                   # RabbitMQ 4, where scripts/rabbitmq4 put it
+    iec62746 transport conform amqps://private                   # by TLS, with certificates instead of passwords
 
 Any other host is used as it is, and nothing is done to it but on the wire.
 """
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -19,19 +21,23 @@ import aiormq
 from aiormq.exceptions import DeliveryError
 
 from iec62746 import Domain
-from iec62746.testing.harness import Access, BareHarness, Endpoint, Harness, redirected
+from iec62746.testing.harness import Access, BareHarness, Certificates, Endpoint, Harness, redirected
 from iec62746_rabbitmq import _passwords
 from iec62746_rabbitmq._lane import PREFETCH
 from iec62746_rabbitmq.private import MEMORY, PrivateBroker, rabbitmq4
 from iec62746_rabbitmq.provision import RabbitProvisioner
 
 PLUGINS: Final = ("rabbitmq_management", "rabbitmq_event_exchange")
+EXTERNAL: Final = "rabbitmq_auth_mechanism_ssl"
+"""The plugin by which an account logs in by certificate."""
 REFUSALS: Final = (
     "deprecated_features.permit.transient_nonexcl_queues = false",
     "deprecated_features.permit.global_qos = false",
 )
 """What RabbitMQ 4.3 refuses without being told; earlier ones do when they are."""
 FILLER: Final = b"filler"
+SERVER: Final = "localhost"
+"""The name in the node's own certificate."""
 
 
 def harness(url: str) -> Harness:
@@ -39,9 +45,26 @@ def harness(url: str) -> Harness:
     return RabbitHarness(url) if urlsplit(url).hostname in ("private", "private4") else BareHarness(url)
 
 
+def tls_config(certificates: Certificates) -> list[str]:
+    """Return the lines of rabbitmq.conf by which accounts log in by certificate (EXTERNAL), or by password (PLAIN)."""
+    certificate, key = certificates.files(SERVER)
+    return [
+        f"ssl_options.cacertfile = {certificates.ca_file}",
+        f"ssl_options.certfile = {certificate}",
+        f"ssl_options.keyfile = {key}",
+        "ssl_options.verify = verify_peer",
+        # Who shows no certificate is refused by AMQP, which says why; by TLS it would be a reset now and then.
+        "ssl_options.fail_if_no_peer_cert = false",
+        "ssl_cert_login_from = common_name",
+        "auth_mechanisms.1 = PLAIN",
+        "auth_mechanisms.2 = EXTERNAL",
+    ]
+
+
 class RabbitHarness(Harness):
     """A private RabbitMQ: its version by the host, provisioned or open by `?declare=`, the rest of the query as it is.
 
+    By amqps:// the parties connect by TLS, each with a certificate, and their accounts have no password.
     With `events=amqp://private` the URL of `?events=` is made, with the account of the private node.
     """
 
@@ -52,6 +75,9 @@ class RabbitHarness(Harness):
         self._is_4 = parts.hostname == "private4"
         self._query = dict(parse_qsl(parts.query))
         self._is_open = self._query.get("declare") == "true"
+        self._has_tls = parts.scheme == "amqps"
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._certificates: Certificates | None = None
         self._broker: PrivateBroker | None = None
         self._passwords: dict[str, str] = {}
         self._domains: list[Domain] = []
@@ -68,37 +94,56 @@ class RabbitHarness(Harness):
 
     def _set_up(self, domain: Domain) -> None:
         if self._broker is None:
-            root, config = (rabbitmq4(), REFUSALS) if self._is_4 else (None, ())
-            self._broker = PrivateBroker(root=root, plugins=PLUGINS, config=config)
+            self._broker = self._made()
             self._broker.start()
         self._domains.append(domain)
         if not self._is_open:
-            path = Path(self.broker.folder) / "passwords"
-            at = self.broker.management.replace("://", "://guest:guest@")
-            RabbitProvisioner().apply(domain, at, passwords=path)
+            self._provision(domain)
+
+    def _made(self) -> PrivateBroker:
+        root, config = (rabbitmq4(), list(REFUSALS)) if self._is_4 else (None, [])
+        if not self._has_tls:
+            return PrivateBroker(root=root, plugins=PLUGINS, config=config)
+        self._folder = tempfile.TemporaryDirectory(prefix="iec62746-certificates-")
+        self._certificates = Certificates(Path(self._folder.name))
+        config += tls_config(self._certificates)
+        return PrivateBroker(root=root, plugins=(*PLUGINS, EXTERNAL), config=config, has_tls=True)
+
+    def _provision(self, domain: Domain) -> None:
+        at = self.broker.management.replace("://", "://guest:guest@")
+        path = None if self._has_tls else self.broker.folder / "passwords"
+        RabbitProvisioner().apply(domain, at, passwords=path)
+        if path is not None:
             self._passwords |= _passwords.read(path)
 
     async def tear_down(self) -> None:
         """Kill the node, and delete its data."""
         if self._broker is not None:
             await asyncio.to_thread(self._broker.close)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def access(self, domain: Domain, party: str, via: Endpoint | None = None) -> Access:
-        """Return the URL of the node, with the party's password beside it."""
+        """Return the URL of the node, with the party's password or certificate beside it."""
         account = domain.party(party).account
         query = dict(self._query)
         if "events" in query:
-            query["events"] = self.broker.url()
+            query["events"] = self.broker.url(tls=self._has_tls)
         text = urlencode(query, quote_via=quote)
         if self._is_open:
-            url, password = self.broker.url(query=text), None
+            url = self.broker.url(query=text, tls=self._has_tls)
         else:
-            url, password = self.broker.url(account, None, domain.name, text), self._passwords[account]
-        return Access(urls=(url if via is None else redirected(url, via),), password=password)
+            url = self.broker.url(account, None, domain.name, text, self._has_tls)
+        urls = (url if via is None else redirected(url, via),)
+        if self._certificates is None:
+            return Access(urls=urls, password=self._passwords.get(account))
+        certificate, key = self._certificates.files(account)
+        ca_file = str(self._certificates.ca_file)
+        return Access(urls=urls, ca_file=ca_file, certificate_file=str(certificate), key_file=str(key))
 
     def endpoint(self) -> Endpoint:
         """Return where the node listens."""
-        return "127.0.0.1", self.broker.port
+        return "127.0.0.1", self.broker.tls_port if self._has_tls else self.broker.port
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of RabbitMQ and of its client."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from iec62746._payloads import Payloads
 from iec62746.address import Inbox, Node, Presence
 from iec62746.domain import OWN_NOUNS, Domain
 from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Property
@@ -29,9 +30,9 @@ _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
 class Checks:
     """The rules for what one party receives in one domain."""
 
-    def __init__(self, domain: Domain, party: str, policy: Policy) -> None:
+    def __init__(self, domain: Domain, party: str, policy: Policy, payloads: Payloads) -> None:
         """Check what `party` receives in `domain`, by `policy`."""
-        self.domain, self.party, self.policy = domain, party, policy
+        self.domain, self.party, self.policy, self.payloads = domain, party, policy, payloads
         self.is_tolerant = domain.reading == "tolerant"
         limits = domain.limits
         self.real_time, self.skew = limits.real_time, limits.clock_skew
@@ -122,6 +123,13 @@ class Checks:
         return self.party
 
 
+def _payload(rules: Checks, ticket: Ticket) -> Notice | None:
+    fault = rules.payloads.fault(ticket.message)
+    if fault is None:
+        return None
+    return Notice(What.INVALID_PAYLOAD, ticket.sender, cut(str(fault)), fault.reply_code, fault.rule)
+
+
 def _difference(ahead: float) -> str:
     return f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours" + (
         "" if ahead > 0 else ", or it was late"
@@ -198,4 +206,4 @@ def _right(rules: Checks, ticket: Ticket) -> Notice | None:
 
 _Check = Callable[[Checks, Ticket], Notice | None]
 _HEADER: Final[tuple[_Check, ...]] = (_source, _destination, _deadline, _kind, _verb)
-_ACCESS: Final[tuple[_Check, ...]] = (_noun, _right)
+_ACCESS: Final[tuple[_Check, ...]] = (_noun, _right, _payload)

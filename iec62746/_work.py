@@ -16,10 +16,11 @@ from iec62746.address import Address, Node
 from iec62746.connection import Connection
 from iec62746.domain import OWN_NOUNS
 from iec62746.envelope import payload
-from iec62746.errors import Iec62746Error, InvalidAddress, InvalidMessage, LocalError, Refused
+from iec62746.errors import EnvelopeError, Iec62746Error, InvalidAddress, InvalidMessage, LocalError, Refused
 from iec62746.exchange import Exchange, Output
 from iec62746.message import REQUEST_VERBS, Kind, Message, Payload, Result
 from iec62746.outputs import Notice, Send, Ticket, What
+from iec62746.profiles import is_typed
 from iec62746.reply import Reply, result_of
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,9 @@ class Work:
                 self.watcher.answered(result_of(template))
         except Refused as exc:
             outputs = self._refused_by_handler(ticket, exc)
+        except EnvelopeError as exc:
+            # What the peer sent cannot be bound: it is not the handler that failed.
+            outputs = self._refusal(ticket, What.INVALID_PAYLOAD, exc.reply_code, str(exc))
         except asyncio.CancelledError as exc:
             if _is_cancelled():
                 raise
@@ -169,7 +173,7 @@ class Work:
             if not is_reply and (given.kind is not Kind.RESPONSE or self._domain.reading != "tolerant"):
                 raise InvalidMessage(f"a handler answers by a ResponseMessage, not by {given.verb} in a {given.kind}")
             return given
-        if isinstance(given, Payload | str | bytes | etree._Element):
+        if isinstance(given, Payload | str | bytes | etree._Element) or is_typed(given):
             return Reply(payload=payload(given)).to_message(noun)
         raise InvalidMessage(f"a handler returns None, a payload or a Reply, not {type(given).__name__}")
 

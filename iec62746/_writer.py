@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from iec62746._payloads import Payloads
 from iec62746.domain import Domain
 from iec62746.envelope import encode
 from iec62746.errors import TooLarge
@@ -17,8 +18,9 @@ _OWN = frozenset({DEADLINE, DESTINATION})
 class Writer:
     """Turns templates into messages of one party."""
 
-    def __init__(self, domain: Domain, party: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, domain: Domain, party: str, new_id: Callable[[], str], payloads: Payloads) -> None:
         """Write as `party`; `new_id` makes MessageIDs."""
+        self._payloads = payloads
         self._party, self._new_id, self._most = party, new_id, domain.limits.message
         self._clock = Clock()
         # One for each party and node of the domain, and for the domain: what else is a destination is refused before.
@@ -50,6 +52,7 @@ class Writer:
         self, message: Message, expires: float, *, expects_reply: bool = False, correlation_id: str = ""
     ) -> Outgoing:
         """Return `message` ready to send; raises `InvalidMessage`, or `TooLarge` over the limit `message`."""
+        self._payloads.demand(message)
         body = encode(message)
         if len(body) > self._most:
             raise TooLarge(f"{len(body)} octets: the domain's limit `message` is {self._most}")

@@ -14,6 +14,7 @@ from iec62746.limits import Limits
 
 _TransportProfile = Literal["core", "realtime", "secure"]
 _Reading = Literal["standard", "strict", "tolerant"]
+_Payloads = Literal["valid", "known", "any"]
 
 VERBS: Final = ("create", "change", "cancel", "delete", "close", "execute", "get")
 """The verbs of requests (IEC 61968-100; 62746-3, 5.5.2, 5.5.3)."""
@@ -22,6 +23,7 @@ OWN_NOUNS: Final = frozenset({"Presence", "Nodes"})
 
 _TRANSPORTS: Final[tuple[_TransportProfile, ...]] = ("core", "realtime", "secure")
 _READINGS: Final[tuple[_Reading, ...]] = ("standard", "strict", "tolerant")
+_PAYLOADS: Final[tuple[_Payloads, ...]] = ("valid", "known", "any")
 # A noun names an element of typed envelopes, so it is an XML name; ours are ASCII and without a prefix.
 _NOUN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 # AMQP's user-id, which says who the sender is, is a short string.
@@ -65,14 +67,17 @@ class Party:
 class Domain:
     """A communication domain: one VTN, its VENs, their roles, and the nodes (62746-3, 3.1.3).
 
-    `transport` is the least profile of the transport, `reading` how much of a peer's envelope is forgiven. `lines` says
-    on which line of `file` each key stands, for errors and decisions; neither counts when two domains are compared.
+    `transport` is the least profile of the transport, `reading` how much of a peer's envelope is forgiven, `payloads`
+    what is asked of payloads: that those of installed profiles are valid, that each is known to one too, or nothing.
+    `lines` says on which line of `file` each key stands, for errors and decisions; neither counts when two domains are
+    compared.
     """
 
     name: str
     vtn: str
     transport: _TransportProfile = "core"
     reading: _Reading = "standard"
+    payloads: _Payloads = "valid"
     limits: Limits = field(default_factory=Limits)
     nodes: Mapping[str, NodeDefinition] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -99,7 +104,7 @@ class Domain:
         root = Table.parse(text, file)
         root.only("domain", "limits", "nodes", "roles", "parties")
         head = root.table("domain")
-        head.only("name", "vtn", "transport", "reading")
+        head.only("name", "vtn", "transport", "reading", "payloads")
         name, vtn = _name(head, "name", "domain name"), _name(head, "vtn", "party name")
         nodes = {key: _node(key, table) for key, table in root.table("nodes").tables().items()}
         roles = {key: _role(key, table, nodes) for key, table in root.table("roles").tables().items()}
@@ -108,6 +113,7 @@ class Domain:
             vtn=vtn,
             transport=head.choice("transport", _TRANSPORTS),
             reading=head.choice("reading", _READINGS),
+            payloads=head.choice("payloads", _PAYLOADS),
             limits=_limits(root.table("limits")),
             nodes=MappingProxyType(nodes),
             roles=MappingProxyType(roles),
@@ -309,7 +315,7 @@ def _account(table: Table, default: str) -> str:
 def _extracts(domain: Domain, ven: Party) -> Iterator[str]:
     """Yield the parts of what `ven` is given, each a table of TOML."""
     yield f'# The communication domain {domain.name}, as {ven.name} may see it: made by "iec62746 domain extract".'
-    head = {"name": domain.name, "vtn": domain.vtn, "transport": domain.transport, "reading": domain.reading}
+    head = {name: getattr(domain, name) for name in ("name", "vtn", "transport", "reading", "payloads")}
     yield table_text(("domain",), head)
     standard = asdict(Limits())
     if changed := {key: value for key, value in asdict(domain.limits).items() if value != standard[key]}:

@@ -7,10 +7,11 @@ generic or the typed form; what it writes is valid by `schema/message.xsd`.
 import re
 from dataclasses import replace
 from enum import StrEnum
+from typing import cast
 
 from lxml import etree
 
-from iec62746 import _compressed, _forms, _plain, _read, _tree, _write
+from iec62746 import _compressed, _forms, _plain, _read, _tree, _write, profiles
 from iec62746._compressed import deflate, inflate
 from iec62746._diagnosis import EDITION_2, NO_EDITION_2, Diagnosis, diagnose, misplaced, missing_code
 from iec62746._items import Xml, element
@@ -68,9 +69,16 @@ def encode(message: Message) -> bytes:
     return _write.message(message).encode()
 
 
-def payload(value: str | bytes | etree._Element | Payload) -> Payload:
-    """Return `value` as a Payload; raises `InvalidMessage` as `element` does."""
-    return value if isinstance(value, Payload) else Payload(items=(element(value),))
+def payload(value: str | bytes | etree._Element | Payload | profiles.Typed) -> Payload:
+    """Return `value` as a Payload: str, bytes, an lxml element, or a typed object of an installed profile.
+
+    Raises `InvalidMessage` as `element` does, and for a typed object that is not valid by its profile.
+    """
+    if isinstance(value, Payload):
+        return value
+    if profiles.is_typed(value):
+        value = profiles.write(value)
+    return Payload(items=(element(cast(str | bytes | etree._Element, value)),))
 
 
 # ---------------------------------------------------------------- from the tree to the message

@@ -73,6 +73,7 @@ class Rule(StrEnum):
     UUID = "uuid"
     NAIVE_TIME = "naive-time"
     SCHEMA = "schema"
+    PAYLOAD = "payload"
 
 
 class Iec62746Error(Exception):
@@ -105,6 +106,10 @@ class DomainError(LocalError):
 
 class UnknownTransport(LocalError):
     """No installed transport has the URL's scheme."""
+
+
+class UnknownProfile(LocalError):
+    """No installed payload profile is asked for by that name or namespace, or it cannot be used."""
 
 
 class MissingCapability(LocalError):

@@ -12,6 +12,7 @@ from iec62746._answers import Answers, again
 from iec62746._checks import Checks
 from iec62746._current import CurrentValues, Latest, Wanted, event_of, is_refused, sent_at
 from iec62746._duplicates import Duplicates
+from iec62746._payloads import Payloads
 from iec62746._pending import Pending
 from iec62746._presence import OwnPresence
 from iec62746._writer import Writer
@@ -33,17 +34,26 @@ from iec62746.errors import (
 from iec62746.message import EVENT_VERBS, REQUEST_VERBS, Finding, Kind, Message
 from iec62746.outputs import Asked, Completed, Execute, Failed, Notice, Send, SessionSuperseded, Ticket, What, cut
 from iec62746.policy import Decision, Policy
+from iec62746.profiles import Profiles
 from iec62746.roster import NOUN, Changed, PartyConflict, Roster, State, from_payload
 from iec62746.transport import Delivery, Outgoing, Proof
 
 Output = Send | Execute | Completed | Failed | Notice | Changed | PartyConflict | SessionSuperseded
 
 
+_NO_PROFILES = Profiles({})
+
+
 class Exchange:
     """One party's conversation in one domain; outlives sessions."""
 
-    def __init__(self, domain: Domain, party: str, *, now: float, new_id: Callable[[], str]) -> None:
-        """Speak as `party` in `domain`; `new_id` makes MessageIDs. Raises `InvalidAddress` for a stranger."""
+    def __init__(
+        self, domain: Domain, party: str, *, now: float, new_id: Callable[[], str], profiles: Profiles = _NO_PROFILES
+    ) -> None:
+        """Speak as `party` in `domain`; `new_id` makes MessageIDs. Raises `InvalidAddress` for a stranger.
+
+        By `profiles` payloads are checked, as the domain has it.
+        """
         domain.party(party)
         self.domain, self.party = domain, party
         self.is_vtn = party == domain.vtn
@@ -52,8 +62,9 @@ class Exchange:
         self._limits = limits = domain.limits
         # 62746-3, 4.4: VENs do not talk to one another. Of itself a party hears its presence.
         self._peers = {name: name for name in (domain.parties if self.is_vtn else (domain.vtn, party))}
-        self._writer = Writer(domain, party, new_id)
-        self._checks = Checks(domain, party, self.policy)
+        self._payloads = payloads = Payloads(domain, profiles)
+        self._writer = Writer(domain, party, new_id, payloads)
+        self._checks = Checks(domain, party, self.policy, payloads)
         self._pending = Pending(limits.pending)
         self._duplicates = Duplicates(limits, now)
         self._reading = domain.reading
@@ -329,6 +340,9 @@ class Exchange:
         if asked.node:
             self._wanted.ended(key)
             out += self._receive_current(ticket, asked)
+        elif (fault := self._payloads.fault(ticket.message)) is not None:
+            notice = Notice(What.INVALID_PAYLOAD, ticket.sender, cut(str(fault)), fault.reply_code, fault.rule)
+            out += (notice, self._ended(key, asked, fault))
         else:
             out.append(Completed(key, self._inflated(ticket.message), asked))
         if self._wanted.is_waiting:

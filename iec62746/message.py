@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from iec62746 import profiles
 from iec62746.errors import InvalidMessage, Rule
 
 T = TypeVar("T")
@@ -235,6 +236,14 @@ class Payload:
         if len(self.items) != 1:
             raise InvalidMessage(f"the Payload has {len(self.items)} elements, not one: use `.items`")
         return self.items[0]
+
+    def bind(self) -> Any:
+        """Return the one element of the payload as the typed object of its profile.
+
+        Raises `UnknownProfile` if no installed profile has its namespace, `EnvelopeError` with line and path if it is
+        not valid by the profile's schema, `InvalidMessage` if there are no elements or several.
+        """
+        return profiles.bind(self.xml)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class What(StrEnum):
     REDELIVERED = "redelivered"
     FORGOTTEN = "forgotten"
     NOT_ALLOWED = "not-allowed"
+    INVALID_PAYLOAD = "invalid-payload"
     TOO_MANY_PENDING = "too-many-pending"
     NO_REPLY_ADDRESS = "no-reply-address"
     LATE_REPLY = "late-reply"

@@ -39,6 +39,7 @@ from iec62746.message import ID, Kind, Message, Option, Payload, RequestPart, Re
 from iec62746.outputs import Completed, Execute, Failed, Notice
 from iec62746.plugins import scheme_of, without_password
 from iec62746.plugins import transport as find_transport
+from iec62746.profiles import Typed, installed
 from iec62746.reply import Reply
 from iec62746.roster import Changed, PartyConflict, PartyPresence, State
 from iec62746.transport import Config, Outgoing, Transport, lacks
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 
 _message = maker(Message)
 
-PayloadLike = Payload | Xml | str | bytes | etree._Element
+PayloadLike = Payload | Xml | str | bytes | etree._Element | Typed
 Answer = Reply | Message | PayloadLike | None
 R = TypeVar("R", bound=Callable[..., Any])
 
@@ -90,7 +91,7 @@ class Participant:
             tls=tls,
             accounts={one.name: one.account for one in self.domain.parties.values() if one.account != one.name},
         )
-        self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id)
+        self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id, profiles=installed())
         self._work = Work(self._exchange, output=self._on_output, connection=lambda: self._connection)
         self._listeners: dict[type | str, list[Listener]] = {
             key: [] for key in (Changed, Notice, PartyConflict, "connected", "lost")

@@ -1,26 +1,15 @@
 """Finds the installed transports and profiles by their entry points."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from typing import cast
 
+from iec62746._plugin import Plugin, claimed, distribution, entries
 from iec62746.errors import UnknownTransport
 from iec62746.transport import Transport
 
 TRANSPORTS = "iec62746.transports"
 HARNESSES = "iec62746.harnesses"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
-    """One installed plugin: its name, where it comes from, and why it cannot be used, if so."""
-
-    name: str
-    distribution: str
-    version: str
-    module: str
-    error: str = ""
 
 
 def scheme_of(url: str) -> str:
@@ -48,12 +37,12 @@ def transport(url: str) -> Transport:
     scheme = scheme_of(url)
     found = _claims(scheme)
     if not found:
-        known = ", ".join(sorted({entry.name for entry in _entries()})) or "none"
+        known = ", ".join(sorted({entry.name for entry in entries(TRANSPORTS)})) or "none"
         raise UnknownTransport(
             f"no transport for {scheme}:// is installed (installed: {known}): install the distribution that has it"
         )
     if len(found) > 1:
-        raise UnknownTransport(_conflict(scheme, found))
+        raise UnknownTransport(claimed(f"{scheme}://", found))
     return _loaded(found[0])
 
 
@@ -69,41 +58,20 @@ def harness(url: str) -> object | None:
                 return cast(object, entry.load()(url))
             except Exception as exc:  # it is somebody else's code
                 raise UnknownTransport(
-                    f"harness {entry.name!r} of {_distribution(entry)} is broken: {type(exc).__name__}: {exc}"
+                    f"harness {entry.name!r} of {distribution(entry)} is broken: {type(exc).__name__}: {exc}"
                 ) from exc
     return None
 
 
 def transports() -> Iterator[Plugin]:
     """Yield every installed transport; one that cannot be used says why, and hurts no other."""
-    for entry in sorted(_entries(), key=lambda one: (one.name, _distribution(one))):
+    for entry in entries(TRANSPORTS):
         claims = _claims(entry.name)
-        yield Plugin(
-            name=entry.name,
-            distribution=_distribution(entry),
-            version=entry.dist.version if entry.dist else "?",
-            module=entry.value.partition(":")[0].strip(),
-            error=_conflict(entry.name, claims) if len(claims) > 1 else _flaw(entry),
-        )
-
-
-def _entries() -> list[metadata.EntryPoint]:
-    """Return each entry point once, though its distribution may be found twice on the path."""
-    unique = {
-        (entry.name, entry.value, _distribution(entry)): entry for entry in metadata.entry_points(group=TRANSPORTS)
-    }
-    return list(unique.values())
+        yield Plugin.of(entry, claimed(f"{entry.name}://", claims) if len(claims) > 1 else _flaw(entry))
 
 
 def _claims(scheme: str) -> list[metadata.EntryPoint]:
-    return [entry for entry in _entries() if entry.name.lower() == scheme.lower()]
-
-
-def _conflict(scheme: str, claims: list[metadata.EntryPoint]) -> str:
-    who = sorted({_distribution(entry) for entry in claims})
-    if len(who) == 1:
-        return f"{scheme}:// is claimed twice by {who[0]}: report it to its authors"
-    return f"{scheme}:// is claimed by {' and '.join(who)}: uninstall all of them but one"
+    return [entry for entry in entries(TRANSPORTS) if entry.name.lower() == scheme.lower()]
 
 
 def _flaw(entry: metadata.EntryPoint) -> str:
@@ -116,7 +84,7 @@ def _flaw(entry: metadata.EntryPoint) -> str:
 
 def _loaded(entry: metadata.EntryPoint) -> Transport:
     """Return the transport at `entry`; whatever is wrong with it becomes one error that names it."""
-    who = f"transport {entry.name!r} of {_distribution(entry)}"
+    who = f"transport {entry.name!r} of {distribution(entry)}"
     try:
         made: Transport = entry.load()()
     except ModuleNotFoundError as exc:
@@ -124,7 +92,7 @@ def _loaded(entry: metadata.EntryPoint) -> Transport:
         # Only a module that is not the plugin's own is a missing extra.
         if missing == entry.value.partition(":")[0].partition(".")[0].strip():
             raise UnknownTransport(f"{who} is broken: {exc}") from exc
-        hint = f"pip install '{_distribution(entry)}[{_extra(entry)}]'"
+        hint = f"pip install '{distribution(entry)}[{_extra(entry)}]'"
         raise UnknownTransport(f"{who} needs {missing!r}: {hint}") from exc
     except Exception as exc:  # it is somebody else's code
         raise UnknownTransport(f"{who} is broken: {type(exc).__name__}: {exc}") from exc
@@ -139,7 +107,3 @@ def _extra(entry: metadata.EntryPoint) -> str:
     extras = entry.dist.metadata.get_all("Provides-Extra") or [] if entry.dist else []
     package = entry.value.partition(":")[0]
     return next((one for one in extras if one != entry.name and package.endswith(f"_{one}")), entry.name)
-
-
-def _distribution(entry: metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "?"

@@ -433,7 +433,13 @@ def test_what_a_ven_is_given_tells_it_nothing_of_others() -> None:
     text = Domain.parse(NORTH).extract("ven-1")
 
     assert tomllib.loads(text) == {
-        "domain": {"name": "north", "vtn": "grid-operator", "transport": "core", "reading": "standard"},
+        "domain": {
+            "name": "north",
+            "vtn": "grid-operator",
+            "transport": "core",
+            "reading": "standard",
+            "payloads": "valid",
+        },
         "limits": {"real_time": 20.0},
         "nodes": {
             "price.north": {"nouns": ["MarketPrices"], "current": True},

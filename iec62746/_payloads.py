@@ -1,0 +1,56 @@
+"""What a domain asks of payloads: nothing, that those of installed profiles are valid, or that each has one."""
+
+from iec62746.domain import OWN_NOUNS, Domain
+from iec62746.envelope import inflate
+from iec62746.errors import EnvelopeError, InvalidMessage, Rule, UnknownProfile
+from iec62746.message import Message, Payload
+from iec62746.profiles import Profiles, namespace_of
+
+
+class Payloads:
+    """The schemas of payloads, at the edges of one party: routing looks into none."""
+
+    def __init__(self, domain: Domain, profiles: Profiles) -> None:
+        """Check as `domain` has it, by `profiles`."""
+        self._is_off, self._must_be_known = domain.payloads == "any", domain.payloads == "known"
+        self._profiles, self._limits, self._name = profiles, domain.limits, domain.name
+
+    def fault(self, message: Message) -> EnvelopeError | None:
+        """Return what is wrong with the payload of a message, with line and path; None if nothing is."""
+        payload = message.payload
+        if self._is_off or payload is None or message.noun in OWN_NOUNS:
+            return None
+        try:
+            for item in self._items(payload):
+                self._check(item)
+        except EnvelopeError as exc:
+            return exc
+        return None
+
+    def _items(self, payload: Payload) -> tuple[bytes, ...]:
+        if payload.operation_set is not None:
+            return tuple(one.item for one in payload.operation_set.operations if one.item is not None)
+        if payload.compressed is None:
+            return payload.items
+        try:
+            return inflate(payload, self._limits).items
+        except InvalidMessage:
+            return ()  # it has been told of where it was read
+
+    def _check(self, item: bytes) -> None:
+        namespace = namespace_of(item)
+        profile = self._profiles.of(namespace)
+        if profile is not None:
+            try:
+                profile.validate(item)
+            except UnknownProfile as exc:
+                raise EnvelopeError(Rule.PAYLOAD, str(exc)) from exc
+        elif self._must_be_known:
+            reason = f"no profile for namespace {namespace!r}, and domain {self._name} takes known payloads only"
+            raise EnvelopeError(Rule.PAYLOAD, reason)
+
+    def demand(self, message: Message) -> None:
+        """Raise `InvalidMessage`, with line and path, for a payload of ours that is not as the domain asks."""
+        fault = self.fault(message)
+        if fault is not None:
+            raise InvalidMessage(f"the payload of {message.verb} {message.noun} is not valid: {fault}") from fault

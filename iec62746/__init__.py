@@ -28,6 +28,7 @@ from iec62746.errors import (
     Superseded,
     TooLarge,
     TransportError,
+    UnknownProfile,
     UnknownTransport,
     Unreachable,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "Transport",
     "TransportError",
     "TypedForm",
+    "UnknownProfile",
     "UnknownTransport",
     "Unreachable",
     "Unroutable",

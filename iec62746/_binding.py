@@ -1,6 +1,6 @@
 """From a payload's tree to typed objects and back, by xsdata: imported only when somebody binds."""
 
-from typing import Any
+from typing import Any, cast
 
 from lxml import etree
 from xsdata.exceptions import ParserError, SerializerError
@@ -31,8 +31,9 @@ class _Walk(XmlHandler):
         return self.objects[-1][1] if self.objects else None
 
     def _visit(self, element: etree._Element, scope: dict[str | None, str]) -> None:
-        tag = element.tag
-        self.parser.start(self.clazz, self.queue, self.objects, tag, element.attrib, scope)  # type: ignore[arg-type]
+        tag, attributes = element.tag, element.attrib
+        given = cast(dict[str, str], dict(attributes)) if attributes else {}
+        self.parser.start(self.clazz, self.queue, self.objects, tag, given, scope)
         for child in element:
             self._visit(child, child.nsmap if self.is_mixed else scope)
         self.parser.end(self.queue, self.objects, tag, element.text, element.tail)

@@ -90,6 +90,7 @@ class Participant:
             password=password,
             tls=tls,
             accounts={one.name: one.account for one in self.domain.parties.values() if one.account != one.name},
+            parties=tuple(self.domain.parties),
         )
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id, profiles=installed())
         self._work = Work(self._exchange, output=self._on_output, connection=lambda: self._connection)
@@ -107,7 +108,11 @@ class Participant:
 
     def _refuse_lacks(self, urls: tuple[str, ...]) -> None:
         for url in urls:
-            if missing := lacks(self._transport.capabilities(url), self.domain.transport):
+            has = self._transport.capabilities(url)
+            missing = list(lacks(has, self.domain.transport))
+            if self.domain.nodes and not has.carries_nodes:
+                missing.append(f"carries_nodes is False, and the domain has {len(self.domain.nodes)} nodes")
+            if missing:
                 raise MissingCapability(
                     f"domain {self.domain.name} demands {self.domain.transport}; {without_password(url)} lacks: "
                     f"{'; '.join(missing)}"

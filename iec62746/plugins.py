@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import cast
 
-from iec62746._plugin import Plugin, claimed, distribution, entries
+from iec62746._plugin import Plugin as Plugin
+from iec62746._plugin import claimed, distribution, entries
 from iec62746.errors import UnknownTransport
 from iec62746.transport import Transport
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeGuard, cast
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeGuard, cas
 from lxml import etree
 
 from iec62746 import _tree
-from iec62746._parser import fault_in_stream, parse
+from iec62746._parser import element_at_fault, parse
 from iec62746._plugin import Plugin, claimed, distribution, entries
 from iec62746.errors import EnvelopeError, InvalidMessage, Rule, UnknownProfile
 from iec62746.limits import Limits
@@ -63,9 +64,9 @@ class Profile:
             if is_valid:
                 return root
         # For each fault in a tree, libxml2 counts the siblings before it: those of a large one are found in its stream.
-        fault = fault_in_stream(xml, schema)
+        fault = element_at_fault(xml, schema)
         if fault is not None:
-            raise _complaint(root, fault.message, fault.line)
+            raise _complaint(root, *fault)
         return root
 
     def bind(self, xml: bytes) -> Any:
@@ -130,13 +131,13 @@ def _name(one: Any) -> str:
     return getattr(one.Meta, "name", None) or str(one.__name__)
 
 
-def _complaint(root: etree._Element, message: str, line: int) -> EnvelopeError:
-    """Return what libxml2 says, at the element that it means."""
-    named = [element for element in root.iter("*") if f"Element '{element.tag}'" in message]
-    there = [element for element in named if _tree.line(element) == line]
-    found = next(iter(there or named), root)
-    namespace = _tree.split(found.tag)[0]
-    return EnvelopeError(Rule.PAYLOAD, message.replace(f"{{{namespace}}}", ""), line=line, path=_tree.path(found))
+def _complaint(root: etree._Element, message: str, begun: int) -> EnvelopeError:
+    """Return what libxml2 says, at the element that it means: the last that had begun, or one around it."""
+    element = next(islice(root.iter("*"), max(begun - 1, 0), None), root)
+    while f"Element '{element.tag}'" not in message and (parent := element.getparent()) is not None:
+        element = parent
+    text, line = message.replace(f"{{{_tree.split(element.tag)[0]}}}", ""), _tree.line(element)
+    return EnvelopeError(Rule.PAYLOAD, text, line=line, path=_tree.path(element))
 
 
 # ---------------------------------------------------------------- those that are installed

@@ -73,6 +73,8 @@ class Capabilities:
     max_message: int | None = None
     """Octets of the largest message."""
     is_encrypted: bool = False
+    carries_nodes: bool = True
+    """False: point to point only; a domain that has nodes is refused."""
     reach: str = "network"
     """Who can meet there: parties in one `process`, on one `host`, or on the `network`."""
 
@@ -158,7 +160,8 @@ class Config:
 
     `session` names it, in `[A-Za-z0-9_-]{1,32}`. `will` is a presence message that the communication server publishes
     should the session end without having been closed, where it can. `accounts` are those of the parties whose names
-    they are not. URLs, which may hold a password, are not shown.
+    they are not. `parties` are all that the domain names, for a transport that has to reach each singly. URLs, which
+    may hold a password, are not shown.
     """
 
     urls: tuple[str, ...] = field(repr=False)
@@ -171,6 +174,7 @@ class Config:
     tls: "ssl.SSLContext | None" = None
     will: Outgoing | None = None
     accounts: Mapping[str, str] = field(default_factory=dict)
+    parties: tuple[str, ...] = ()
 
 
 Deliver = Callable[[Delivery], Awaitable[None]]

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from iec62746.testing.harness import Certificates
+
 SHARED = Path(__file__).parents[2] / "shared"
 ORACLE = Path(os.environ.get("IEC62746_ORACLE") or SHARED / "oracle")
 
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return an authority, which makes a certificate for whoever needs one."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

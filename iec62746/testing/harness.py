@@ -141,18 +141,23 @@ class Certificates:
         except ModuleNotFoundError as exc:
             raise LocalError(f"certificates for tests need {exc.name!r}: pip install 'iec62746[testing]'") from exc
         self._folder, self._authority = folder, trustme.CA()
+        self._files: dict[str, tuple[Path, Path]] = {}
         self.ca_file = folder / "ca.pem"
         self._authority.cert_pem.write_to_path(self.ca_file)
 
     def files(self, account: str) -> tuple[Path, Path]:
         """Return the files of the account's certificate and of its key; they are made once."""
+        if account not in self._files:
+            self._files[account] = self._issued(account)
+        return self._files[account]
+
+    def _issued(self, account: str) -> tuple[Path, Path]:
         name = quote(account, safe="")
         certificate, key = self._folder / f"{name}.cert.pem", self._folder / f"{name}.key.pem"
-        if not key.exists():
-            # An empty list of names is illegal (RFC 5280, 4.2.1.6), so that clients have these too.
-            made = self._authority.issue_cert("localhost", "127.0.0.1", common_name=account)
-            made.cert_chain_pems[0].write_to_path(certificate)
-            made.private_key_pem.write_to_path(key)
+        # An empty list of names is illegal (RFC 5280, 4.2.1.6), so that clients have these too.
+        made = self._authority.issue_cert("localhost", "127.0.0.1", common_name=account)
+        made.cert_chain_pems[0].write_to_path(certificate)
+        made.private_key_pem.write_to_path(key)
         return certificate, key
 
     def context(self, account: str | None = None) -> ssl.SSLContext:

@@ -1,6 +1,7 @@
 """`iec62746 transport conform`, as a shell user has it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_what_is_wrong_is_said(run: CliRunner, arguments: list[str], said: str) 
 
     assert done.exit_code == 1
     assert said in done.output
+    assert "Traceback" not in done.output
+
+
+def test_without_trustme_tls_says_what_to_install(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    done = run.invoke(app, ["transport", "conform", "amqps://private"])
+
+    assert done.exit_code == 1
+    assert "certificates for tests need 'trustme': pip install 'iec62746[testing]'\n" in done.stderr
     assert "Traceback" not in done.output
 
 

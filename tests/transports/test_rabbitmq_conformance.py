@@ -1,4 +1,4 @@
-"""RabbitMQ keeps the contract: 3.10 and 4, both lanes, provisioned and open; the whole kit, as a user runs it."""
+"""RabbitMQ keeps the contract: 3.10 and 4, both lanes, provisioned, open and by TLS; the whole kit."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)
 RUNS = {
     "3.10 fast, provisioned, with events": "amqp://private?lane=fast&events=amqp://private",
     "3.10 plain, open": "amqp://private?lane=plain&declare=true",
-    "4 fast, provisioned": "amqp://private4?lane=fast",
+    "4 fast, provisioned, TLS": "amqps://private4?lane=fast",
     "4 plain, provisioned": "amqp://private4?lane=plain",
 }
 UNDECLARED = {
@@ -73,7 +73,7 @@ def test_the_kit_passes_and_grants_realtime(name: str, kits: dict[str, tuple[sub
 
     assert [] == by_status["failed"], shown
     assert 0 == process.returncode, shown
-    assert {"core", "realtime"} <= set(report["profiles"]), shown
+    assert ["core", "realtime", *(["secure"] if name.endswith("TLS") else [])] == report["profiles"], shown
     for rule in by_status["skipped"]:
         capability = next(value for key, value in UNDECLARED.items() if rule["id"].startswith(key))
         assert rule["reason"].startswith(f"{capability} is declared as"), rule

@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import shutil
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiormq
 import pytest
 
+from iec62746.testing.harness import Certificates
 from iec62746_rabbitmq._demux import Demux, DemuxWire
 from iec62746_rabbitmq._lane import Parcel
 from iec62746_rabbitmq._publisher import Lost, Publish, Publisher, Returned
@@ -21,26 +19,12 @@ from iec62746_rabbitmq.private import NoBroker, PrivateBroker
 LIMIT = 40.0
 
 
-def openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("openssl"):
-        _missing("openssl is missing: apt install openssl")
-    folder = tmp_path_factory.mktemp("certificates")
-    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    openssl(folder, *new, *name, "-keyout", "key.pem", "-out", "cert.pem")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def broker(certificates: Path) -> Iterator[PrivateBroker]:
+def broker(certificates: Certificates) -> Iterator[PrivateBroker]:
+    certificate, key = certificates.files("localhost")
     config = [
-        f"ssl_options.certfile = {certificates}/cert.pem",
-        f"ssl_options.keyfile = {certificates}/key.pem",
+        f"ssl_options.certfile = {certificate}",
+        f"ssl_options.keyfile = {key}",
         "ssl_options.versions.1 = tlsv1.3",
     ]
     try:
@@ -146,10 +130,9 @@ async def test_a_cut_during_an_alarm_ends_all_at_once(broker: PrivateBroker) -> 
             await connection.channel()
 
 
-async def test_by_tls_the_outcomes_are_the_same(broker: PrivateBroker, certificates: Path) -> None:
-    context = ssl.create_default_context(cafile=str(certificates / "cert.pem"))
+async def test_by_tls_the_outcomes_are_the_same(broker: PrivateBroker, certificates: Certificates) -> None:
     async with asyncio.timeout(LIMIT):
-        connection, demux = await connect(broker.url(tls=True), context)
+        connection, demux = await connect(broker.url(tls=True), certificates.context())
         publisher = Publisher(
             await connection.channel(), demux, frame_max=connection.connection_tune.frame_max or 0, window=20
         )

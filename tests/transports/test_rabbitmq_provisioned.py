@@ -2,8 +2,6 @@
 
 import os
 import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,9 @@ from iec62746 import (
     VirtualEndNode,
     VirtualTopNode,
 )
+from iec62746.testing.harness import Certificates
 from iec62746_rabbitmq._passwords import read
+from iec62746_rabbitmq.harness import EXTERNAL, tls_config
 from iec62746_rabbitmq.private import NoBroker, PrivateBroker
 from iec62746_rabbitmq.provision import RabbitProvisioner
 
@@ -45,29 +45,14 @@ roles = ["household"]
 roles = ["household"]
 account = "meter-2"
 """
-PLUGINS = ("rabbitmq_management", "rabbitmq_auth_mechanism_ssl")
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def certificates(folder: Path) -> None:
-    """Make an authority, and certificates of the server and of each party, all for an hour or so."""
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl(folder, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test", "-days", "2")
-    for name, more in (("server", "subjectAltName=IP:127.0.0.1"), ("vtn", ""), ("ven-1", "")):
-        (folder / f"{name}.ext").write_text(more or "basicConstraints=CA:FALSE")
-        openssl(folder, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
+PLUGINS = ("rabbitmq_management", EXTERNAL)
 
 
 class Provisioned:
-    """A private broker that knows the domain, its passwords and certificates."""
+    """A private broker that knows the domain and its passwords, and takes certificates as well."""
 
     def __init__(self, broker: PrivateBroker, folder: Path) -> None:
-        self.broker, self.folder = broker, folder
+        self.broker = broker
         self.passwords_file = folder / "passwords"
         at = broker.management.replace("://", "://guest:guest@")
         RabbitProvisioner().apply(self.domain(), at, passwords=self.passwords_file)
@@ -80,29 +65,12 @@ class Provisioned:
         scheme, port = ("amqps", self.broker.tls_port) if tls else ("amqp", self.broker.port)
         return f"{scheme}://127.0.0.1:{port}"
 
-    def tls(self, party: str) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
-        context.load_cert_chain(self.folder / f"{party}.pem", self.folder / f"{party}.key")
-        return context
-
 
 @pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
-    folder = tmp_path_factory.mktemp("tls")
-    certificates(folder)
-    config = [
-        f"ssl_options.cacertfile = {folder}/ca.pem",
-        f"ssl_options.certfile = {folder}/server.pem",
-        f"ssl_options.keyfile = {folder}/server.key",
-        "ssl_options.verify = verify_peer",
-        "ssl_options.fail_if_no_peer_cert = true",
-        "ssl_cert_login_from = common_name",
-        "auth_mechanisms.1 = PLAIN",
-        "auth_mechanisms.2 = EXTERNAL",
-    ]
+def provisioned(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
     try:
-        with PrivateBroker(plugins=PLUGINS, config=config, has_tls=True) as broker:
-            yield Provisioned(broker, folder)
+        with PrivateBroker(plugins=PLUGINS, config=tls_config(certificates), has_tls=True) as broker:
+            yield Provisioned(broker, tmp_path_factory.mktemp("provisioned"))
     except NoBroker as exc:
         (pytest.fail if "IEC62746_CI" in os.environ else pytest.skip)(str(exc))
 
@@ -148,11 +116,12 @@ async def test_a_conversation_of_a_party_whose_account_has_another_name(at: Prov
 @pytest.mark.requirement("R-5.1c")
 @pytest.mark.requirement("R-6c")
 async def test_a_conversation_with_certificates_and_no_password(
-    provisioned: Provisioned, monkeypatch: pytest.MonkeyPatch
+    provisioned: Provisioned, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("IEC62746_PASSWORD_FILE", raising=False)
+    url = provisioned.url(tls=True)
 
-    assert ("vtn", Result.OK) == await converse(provisioned, "secure", provisioned.url(tls=True), tls=provisioned.tls)
+    assert ("vtn", Result.OK) == await converse(provisioned, "secure", url, tls=certificates.context)
 
 
 def test_secure_is_refused_in_the_clear_and_in_the_open_way(at: Provisioned) -> None:

@@ -19,7 +19,7 @@ from iec62746_rabbitmq._frames import (
     UNBLOCKED,
     BadFrame,
 )
-from iec62746_rabbitmq._links import Wire
+from iec62746_rabbitmq._links import CLOSE, Wire
 
 FIRST_FRAME_MAX = 131_072
 """Octets of the largest frame until `frame_max` is agreed on."""
@@ -179,7 +179,11 @@ class DemuxWire(Wire):
         tls = await provider.get_context() if url.scheme == "amqps" else None
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
         transport, self.demux = await loop.create_connection(
-            lambda: Demux(reader, loop), url.host or "localhost", url.port or 5672, ssl=tls
+            lambda: Demux(reader, loop),
+            url.host or "localhost",
+            url.port or 5672,
+            ssl=tls,
+            ssl_shutdown_timeout=CLOSE if tls else None,
         )
         self.transport = transport
         return reader, asyncio.StreamWriter(transport, self.demux, reader, loop)

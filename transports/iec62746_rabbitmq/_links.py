@@ -96,7 +96,9 @@ class Wire(aiormq.TransportFactory):
         loop = asyncio.get_running_loop()
         reader = TolerantReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        self.transport, _ = await loop.create_connection(lambda: protocol, url.host or "", url.port or 0, ssl=tls)
+        self.transport, _ = await loop.create_connection(
+            lambda: protocol, url.host or "", url.port or 0, ssl=tls, ssl_shutdown_timeout=CLOSE if tls else None
+        )
         return reader, asyncio.StreamWriter(self.transport, protocol, reader, loop)
 
     def reset(self) -> None:

@@ -90,9 +90,9 @@ async def test_a_memory_alarm_under_load(stage: Any, starved: PrivateBroker, wai
 
 
 @pytest.mark.requirement("R-7b")
-async def test_of_two_brokers_the_first_dies(stage: Any, hurt: PrivateBroker, broker3: PrivateBroker) -> None:
+async def test_of_two_brokers_the_first_dies(stage: Any, hurt: PrivateBroker, victim: PrivateBroker) -> None:
     one = await stage(hurt)
-    urls = one.url("vtn"), one.url("vtn", broker=broker3)
+    urls = one.url("vtn"), one.url("vtn", broker=victim)
     await one.enter("vtn", *urls)
     await one.enter("ven-1", *urls)
 

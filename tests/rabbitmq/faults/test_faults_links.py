@@ -19,9 +19,9 @@ EACH = 50
 @pytest.mark.requirement("R-5.1b")
 @LANES
 @pytest.mark.parametrize("whose", ["vtn", "ven-1"])
-async def test_a_link_cut_under_load(stage: Any, broker3: PrivateBroker, lane: str, whose: str) -> None:
-    one = await stage(broker3, lane=lane)
-    link = await one.stack.enter_async_context(Link(("127.0.0.1", broker3.port)))
+async def test_a_link_cut_under_load(stage: Any, victim: PrivateBroker, lane: str, whose: str) -> None:
+    one = await stage(victim, lane=lane)
+    link = await one.stack.enter_async_context(Link(("127.0.0.1", victim.port)))
     ports = {whose: link.endpoint[1]}
     for name in ("vtn", "ven-1"):
         await one.enter(name, one.url(name, port=ports.get(name)))
@@ -38,9 +38,9 @@ async def test_a_link_cut_under_load(stage: Any, broker3: PrivateBroker, lane: s
     await one.works()
 
 
-async def test_requests_under_way_when_the_link_of_who_asked_is_cut(stage: Any, broker3: PrivateBroker) -> None:
-    one = await stage(broker3)
-    link = await one.stack.enter_async_context(Link(("127.0.0.1", broker3.port)))
+async def test_requests_under_way_when_the_link_of_who_asked_is_cut(stage: Any, victim: PrivateBroker) -> None:
+    one = await stage(victim)
+    link = await one.stack.enter_async_context(Link(("127.0.0.1", victim.port)))
     await one.enter("vtn", one.url("vtn", port=link.endpoint[1]))
     await one.enter("ven-1")
 
@@ -62,10 +62,10 @@ async def test_requests_under_way_when_the_link_of_who_asked_is_cut(stage: Any, 
 
 @LANES
 async def test_what_is_delivered_again_is_not_executed_again(
-    stage: Any, broker3: PrivateBroker, waits: Any, lane: str
+    stage: Any, victim: PrivateBroker, waits: Any, lane: str
 ) -> None:
-    one = await stage(broker3, lane=lane)
-    link = await one.stack.enter_async_context(Link(("127.0.0.1", broker3.port)))
+    one = await stage(victim, lane=lane)
+    link = await one.stack.enter_async_context(Link(("127.0.0.1", victim.port)))
     await one.enter("vtn", one.url("vtn", port=link.endpoint[1]))
     await one.enter("ven-1")
     vtn, rounds = one.lives["vtn"], 10
@@ -86,12 +86,12 @@ async def test_what_is_delivered_again_is_not_executed_again(
     await one.works()
 
 
-async def test_half_open_links_are_noticed_within_30_seconds(stage: Any, broker3: PrivateBroker, waits: Any) -> None:
+async def test_half_open_links_are_noticed_within_30_seconds(stage: Any, victim: PrivateBroker, waits: Any) -> None:
     # 18 s each: all of them at once.
     async with asyncio.TaskGroup() as group:
         for lane in ("plain", "fast"):
             for whose in ("vtn", "ven-1"):
-                group.create_task(_goes_dead(await stage(broker3, lane=lane), whose, waits))
+                group.create_task(_goes_dead(await stage(victim, lane=lane), whose, waits))
 
 
 async def _goes_dead(one: Any, whose: str, waits: Any) -> None:
@@ -124,11 +124,11 @@ async def _goes_dead(one: Any, whose: str, waits: Any) -> None:
 @LANES
 @pytest.mark.parametrize("is_lost", [False, True], ids=["open", "being opened again"])
 async def test_closing_over_a_dead_link_ends_and_leaves_nothing(
-    stage: Any, broker3: PrivateBroker, caplog: pytest.LogCaptureFixture, lane: str, is_lost: bool
+    stage: Any, victim: PrivateBroker, caplog: pytest.LogCaptureFixture, lane: str, is_lost: bool
 ) -> None:
-    one = await stage(broker3, lane=lane, real_time=1)
+    one = await stage(victim, lane=lane, real_time=1)
     one.has_events = False  # whose current values it would ask for
-    link = await one.stack.enter_async_context(Link(("127.0.0.1", broker3.port)))
+    link = await one.stack.enter_async_context(Link(("127.0.0.1", victim.port)))
     before = asyncio.all_tasks()
     ven = await one.enter("ven-1", one.url("ven-1", port=link.endpoint[1]))
 

@@ -15,14 +15,14 @@ EACH = 25
 
 @pytest.mark.requirement("R-5.1d")
 async def test_an_inbox_that_has_expired_tells_that_nobody_is_there(
-    stage: Any, broker3: PrivateBroker, waits: Any
+    stage: Any, victim: PrivateBroker, waits: Any
 ) -> None:
-    one = await stage(broker3, is_provisioned=True)
+    one = await stage(victim, is_provisioned=True)
     vtn, ven = await one.enter("vtn"), await one.enter("ven-1")
     # The domain's own policy says 10 s.
     name, pattern = one.domain.name, rf"^{one.domain.name}\.vtn\.in$"
     sooner = ("set_policy", "-p", name, "--priority", "20", "--apply-to", "queues", "sooner", pattern)
-    await asyncio.to_thread(broker3.ctl, *sooner, '{"expires": 1000}')
+    await asyncio.to_thread(victim.ctl, *sooner, '{"expires": 1000}')
 
     await vtn.aclose()
     asked = []
@@ -41,17 +41,17 @@ async def test_an_inbox_that_has_expired_tells_that_nobody_is_there(
 
 @pytest.mark.parametrize(("whose", "lane"), [("vtn", "fast"), ("ven-1", "plain")])
 async def test_a_queue_deleted_under_load_ends_the_session_and_begins_another(
-    stage: Any, broker3: PrivateBroker, lane: str, whose: str
+    stage: Any, victim: PrivateBroker, lane: str, whose: str
 ) -> None:
-    one = await stage(broker3, lane=lane)
+    one = await stage(victim, lane=lane)
     await one.enter("vtn")
     await one.enter("ven-1")
-    queues = (await asyncio.to_thread(broker3.ctl, "list_queues", "--silent", "name")).split()
+    queues = (await asyncio.to_thread(victim.ctl, "list_queues", "--silent", "name")).split()
     begins = f"{one.domain.name}.{'vtn.in' if whose == 'vtn' else 'ven.ven-1.'}"
     [queue] = [name for name in queues if name.startswith(begins) and not name.endswith(".ev")]
 
     async with one.storm(EACH):
-        await asyncio.to_thread(broker3.ctl, "delete_queue", queue)
+        await asyncio.to_thread(victim.ctl, "delete_queue", queue)
         cause = await one.lives[whose].until_lost()
         await one.lives[whose].until_back()
 
@@ -62,16 +62,16 @@ async def test_a_queue_deleted_under_load_ends_the_session_and_begins_another(
 
 
 @LANES
-async def test_a_right_taken_away_is_told_at_each_request(stage: Any, broker3: PrivateBroker, lane: str) -> None:
-    one = await stage(broker3, lane=lane, is_provisioned=True)
+async def test_a_right_taken_away_is_told_at_each_request(stage: Any, victim: PrivateBroker, lane: str) -> None:
+    one = await stage(victim, lane=lane, is_provisioned=True)
     one.has_events = False  # so that the first request is alone: a broker does not say which message it refuses
     await one.enter("vtn")
     ven = await one.enter("ven-1")
     vhost = one.domain.name
 
-    await asyncio.to_thread(broker3.ctl, "set_topic_permissions", "-p", vhost, "ven-1", f"{vhost}.to.vtn", "^$", "^$")
+    await asyncio.to_thread(victim.ctl, "set_topic_permissions", "-p", vhost, "ven-1", f"{vhost}.to.vtn", "^$", "^$")
     # RabbitMQ asks for a right once a channel.
-    await asyncio.to_thread(broker3.ctl, "close_all_connections", "--vhost", vhost, "rights were changed")
+    await asyncio.to_thread(victim.ctl, "close_all_connections", "--vhost", vhost, "rights were changed")
     for life in one.lives.values():
         await life.until_back()
     alone = await one.ledger.ask(ven)
@@ -91,9 +91,9 @@ async def test_a_right_taken_away_is_told_at_each_request(stage: Any, broker3: P
 
 @pytest.mark.parametrize("what", ["rights", "password"])
 async def test_an_account_that_is_shut_out_is_told_so_once_and_does_not_try_for_ever(
-    stage: Any, broker3: PrivateBroker, what: str
+    stage: Any, victim: PrivateBroker, what: str
 ) -> None:
-    one = await stage(broker3, is_provisioned=True)
+    one = await stage(victim, is_provisioned=True)
     await one.enter("vtn")
     ven = await one.enter("ven-1")
     life, vhost = one.lives["ven-1"], one.domain.name
@@ -103,8 +103,8 @@ async def test_an_account_that_is_shut_out_is_told_so_once_and_does_not_try_for_
     }
     error = {"rights": PermissionDenied, "password": AuthenticationFailed}[what]
 
-    await asyncio.to_thread(broker3.ctl, *how[what])
-    await asyncio.to_thread(broker3.ctl, "close_all_connections", "--vhost", vhost, "shut out")
+    await asyncio.to_thread(victim.ctl, *how[what])
+    await asyncio.to_thread(victim.ctl, "close_all_connections", "--vhost", vhost, "shut out")
     async with asyncio.timeout(10):
         with pytest.raises(error) as caught:
             await ven.closed()
@@ -117,9 +117,9 @@ async def test_an_account_that_is_shut_out_is_told_so_once_and_does_not_try_for_
     one.ledger.check()
 
 
-async def test_a_wrong_password_is_told_at_once(stage: Any, broker3: PrivateBroker, waits: Any) -> None:
-    one = await stage(broker3, is_provisioned=True)
-    url = broker3.url("ven-1", "wrong", one.domain.name)
+async def test_a_wrong_password_is_told_at_once(stage: Any, victim: PrivateBroker, waits: Any) -> None:
+    one = await stage(victim, is_provisioned=True)
+    url = victim.url("ven-1", "wrong", one.domain.name)
 
     async with asyncio.timeout(3):
         with pytest.raises(AuthenticationFailed) as caught:
@@ -131,9 +131,9 @@ async def test_a_wrong_password_is_told_at_once(stage: Any, broker3: PrivateBrok
 
 @LANES
 async def test_an_older_session_of_a_ven_ends_and_does_not_come_back(
-    stage: Any, broker3: PrivateBroker, waits: Any, lane: str
+    stage: Any, victim: PrivateBroker, waits: Any, lane: str
 ) -> None:
-    one = await stage(broker3, lane=lane)
+    one = await stage(victim, lane=lane)
     vtn, older = await one.enter("vtn"), await one.enter("ven-1")
     conflicts: list[object] = []
     vtn.on_conflict(conflicts.append)

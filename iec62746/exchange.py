@@ -455,6 +455,8 @@ _UNREAD = Message(kind=Kind.FAULT)
 
 
 def _wrong_verb(template: Message, what: str, verbs: frozenset[str]) -> InvalidMessage:
+    if not isinstance(template.kind, Kind):
+        return InvalidMessage(f"kind is {template.kind!r}: give a Kind, such as Kind.{what.upper()}")
     listed = ", ".join(sorted(verbs))
     return InvalidMessage(f"{template.kind} with verb {template.verb!r} is no {what}: its verb is one of {listed}")
 

@@ -50,17 +50,18 @@ def transport(url: str) -> Transport:
 def harness(url: str) -> object | None:
     """Return what lets the conformance kit test the transport of `url`, made for that URL; None if nobody has it.
 
-    Raises `UnknownTransport` if it cannot be loaded.
+    Raises `UnknownTransport` if it cannot be loaded, or if several claim the scheme.
     """
     scheme = scheme_of(url)
-    for entry in metadata.entry_points(group=HARNESSES):
-        if entry.name.lower() == scheme:
-            try:
-                return cast(object, entry.load()(url))
-            except Exception as exc:  # it is somebody else's code
-                raise UnknownTransport(
-                    f"harness {entry.name!r} of {distribution(entry)} is broken: {type(exc).__name__}: {exc}"
-                ) from exc
+    found = [entry for entry in entries(HARNESSES) if entry.name.lower() == scheme]
+    if len(found) > 1:
+        raise UnknownTransport(claimed(f"the harness of {scheme}://", found))
+    for entry in found:
+        try:
+            return cast(object, entry.load()(url))
+        except Exception as exc:  # it is somebody else's code
+            who = f"harness {entry.name!r} of {distribution(entry)}"
+            raise UnknownTransport(f"{who} is broken: {type(exc).__name__}: {exc}") from exc
     return None
 
 

@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from xsdata.formats.dataclass.context import XmlContext
 
 GROUP: Final = "iec62746.profiles"
+OURS: Final = "iec62746"
+"""The distribution whose profiles give way to others of the same namespace."""
 
 _SMALL = 16_384
 _ATTRIBUTE = rb"""\s+[^\s="'<>/]+\s*=\s*(?:"[^"<]*"|'[^'<]*')"""
 _ROOT = re.compile(rb"<(?:([^\s:/<>!?]+):)?[^\s:/<>!?]+((?:" + _ATTRIBUTE + rb")*)\s*/?>")
+_NAIVE = re.compile(r"The value '\d{4}-\d\d-\d\dT[\d:.]+' is not accepted by the pattern")
 _DECLARED = re.compile(rb"""\sxmlns:?([^\s=]*)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _DEPTH: Final = Limits().depth
 
@@ -137,6 +140,8 @@ def _complaint(root: etree._Element, message: str, begun: int) -> EnvelopeError:
     while f"Element '{element.tag}'" not in message and (parent := element.getparent()) is not None:
         element = parent
     text, line = message.replace(f"{{{_tree.split(element.tag)[0]}}}", ""), _tree.line(element)
+    if _NAIVE.search(text):
+        text += " It has no time zone: end it with Z or an offset."
     return EnvelopeError(Rule.PAYLOAD, text, line=line, path=_tree.path(element))
 
 
@@ -198,8 +203,20 @@ def _load() -> list[tuple[metadata.EntryPoint, Profile | str]]:
     for entry, profile in loaded:
         for what in _claims(entry, profile):
             claims.setdefault(what, []).append(entry)
-    conflicts = {id(entry): claimed(what, some) for what, some in claims.items() if len(some) > 1 for entry in some}
-    return [(entry, conflicts.get(id(entry), profile)) for entry, profile in loaded]
+    refused: dict[int, str] = {}
+    for what, some in claims.items():
+        refused |= _refused(what, some)
+    return [(entry, refused.get(id(entry), profile)) for entry, profile in loaded]
+
+
+def _refused(what: str, claims: list[metadata.EntryPoint]) -> dict[int, str]:
+    """Return which of those that claim `what` cannot be used, and why: of two strangers neither, ours beside one."""
+    strangers = [entry for entry in claims if distribution(entry) != OURS]
+    if len(strangers) == 1 < len(claims):
+        # Who installs the whole schema means it: the subset in the box gives way.
+        replaced = f"replaced by {distribution(strangers[0])}, which has {what}"
+        return {id(entry): replaced for entry in claims if entry is not strangers[0]}
+    return {id(entry): claimed(what, claims) for entry in claims} if len(claims) > 1 else {}
 
 
 def _claims(entry: metadata.EntryPoint, profile: Profile | str) -> list[str]:

@@ -154,7 +154,7 @@ async def story(broker: Broker, domain: Domain) -> None:
             await vtn.request("create", "EndDeviceControls", payloads.control(VEN, 4), to=VEN)
             with suppress(RequestFailed):
                 await vtn.request("change", "EndDeviceControls", payloads.control(VEN, 15), to=VEN)
-            await ven.request("create", "DERGroups", payloads.group(VEN, 10, 10))
+            await ven.request("create", "Resources", payloads.resource(VEN, 10))
             await ven.request("get", "Nodes")
             await ven.publish("MeterReadings", payloads.reading(VEN, 0))
             await asyncio.to_thread(_send_garbage, broker)
@@ -172,7 +172,7 @@ def _parties(broker: Broker, domain: Domain) -> tuple[VirtualTopNode, VirtualEnd
     ven = VirtualEndNode(domain, broker.url(VEN), VEN)
 
     @ven.on_request("create", "EndDeviceControls")
-    @vtn.on_request("create", "DERGroups")
+    @vtn.on_request("create", "Resources")
     @vtn.on_event(noun="MeterReadings")
     async def well(_: Message) -> None:
         """Answer OK."""
@@ -236,8 +236,8 @@ def _messages(broker: Broker) -> Iterator[tuple[str, str]]:
         "request": (*to_ven, ">create<"),
         "reply": (*replies, ">OK<"),
         "failed reply": (*replies, ">FAILED<"),
-        "ven request": (*to_vtn, ">create<", ">DERGroups<"),
-        "vtn reply": (*to_ven, ">reply<", ">DERGroups<"),
+        "ven request": (*to_vtn, ">create<", ">Resources<"),
+        "vtn reply": (*to_ven, ">reply<", ">Resources<"),
         "get nodes": (*to_vtn, ">get<", ">Nodes<"),
         "get nodes reply": (*to_ven, ">reply<", ">Nodes<"),
         "ven event": (*to_vtn, "EventMessage"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from iec62746._version import __version__
-from iec62746.cli import demo, domain, listen, provision, publish, request, transport, validate
+from iec62746.cli import demo, domain, listen, profile, provision, publish, request, transport, validate
 
 app = typer.Typer(
     name="iec62746",
@@ -23,6 +23,7 @@ app.command()(publish.publish)
 app.command()(listen.listen)
 domain.app.command()(provision.provision)
 app.add_typer(domain.app, name="domain", help="Look into a communication domain's file.")
+app.add_typer(profile.app, name="profile", help="Payload profiles: of your own schemas, and those installed.")
 app.add_typer(transport.app, name="transport", help="See which transports are installed.")
 
 

@@ -51,7 +51,7 @@ def request(
 
       iec62746 request get MeterReadings --domain north.toml --as grid-operator --to battery --url amqp://broker
 
-      iec62746 request create DERGroups --domain battery.toml --as battery --url amqp://broker --payload group.xml
+      iec62746 request create Resources --domain battery.toml --as battery --url amqp://broker --payload resource.xml
 
       iec62746 request get Nodes --domain battery.toml --as battery --url amqp://broker --json
     """

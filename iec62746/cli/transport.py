@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from iec62746.errors import Iec62746Error
+from iec62746.cli import new_transport
+from iec62746.errors import Iec62746Error, LocalError
 from iec62746.plugins import transports
 from iec62746.testing.kit import conform
 from iec62746.testing.report import Report, Status, line, summary, table
@@ -67,24 +68,51 @@ def conform_transport(
     """
     chosen = [rule for rule in ALL if only in rule.id]
     if not chosen:
-        _fail(f"no rule has {only!r} in its id: see --rules")
+        _fail("conform", f"no rule has {only!r} in its id: see --rules")
     if rules:
         print(*table(chosen), sep="\n")
         return
     try:
         made = asyncio.run(_conform(url, chosen, seed))
     except Iec62746Error as exc:
-        _fail(str(exc))
+        _fail("conform", str(exc))
     print(*summary(made), sep="\n")
     if report is not None:
         report.write_text(made.to_json() + "\n", encoding="utf-8")
     raise typer.Exit(1 if made.of(Status.FAILED) else 0)
 
 
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The scheme of its URLs: carrier for carrier://host.")],
+    into: Annotated[Path, typer.Option(help="Write it into a new folder in this one.")] = Path(),
+) -> None:
+    """Write a new transport's distribution: all but what only you can know.
+
+    It is examples/transport-nats without NATS: entry points, signatures with
+    their contract, harness, tests, steps and a CI script. It can be installed
+    at once, and the kit says what to write next.
+
+    Examples:
+
+      iec62746 transport new carrier
+
+      iec62746 transport new carrier --into ~/src
+    """
+    try:
+        folder = new_transport.write(name, into)
+    except (LocalError, OSError) as exc:
+        _fail("new", str(exc))
+    print(f"{folder}: a transport for {name}://, to be written. Its README has the steps; the first are")
+    print(f"  pip install --editable {folder}")
+    print("  iec62746 transport list")
+    print(f"  iec62746 transport conform {name}://private    # says what to write next")
+
+
 async def _conform(url: str, rules: list[Rule], seed: int | None) -> Report:
     return await conform(url, rules=rules, seed=seed, progress=lambda verdict: print(line(verdict), flush=True))
 
 
-def _fail(why: str) -> NoReturn:
-    print(f"iec62746 transport conform: {why}", file=sys.stderr)
+def _fail(command: str, why: str) -> NoReturn:
+    print(f"iec62746 transport {command}: {why}", file=sys.stderr)
     raise typer.Exit(1)

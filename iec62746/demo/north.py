@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from decimal import Decimal
 from importlib import resources
 
 from iec62746.demo import payloads
@@ -19,6 +20,9 @@ from iec62746.roster import PartyPresence
 from iec62746.transport import Transport
 from iec62746.ven import VirtualEndNode
 from iec62746.vtn import VirtualTopNode
+from iec62746_profiles.meter_readings.models import MeterReadings
+from iec62746_profiles.quantities import Quantity, UnitMultiplier, UnitSymbol
+from iec62746_profiles.reading_types import ReadingType
 
 FIRST = ("heat-pump", "ev-depot", "battery", "pv-roof")
 LATE = "building"
@@ -64,10 +68,10 @@ def grid_operator(
     async def report(event: Message) -> None:
         await story.tell(f"{event.source} {event.noun}")
 
-    @vtn.on_request("create", "DERGroups")
-    @vtn.on_request("change", "DERGroups")
-    @vtn.on_request("cancel", "DERGroups")
-    @vtn.on_request("delete", "DERGroups")
+    @vtn.on_request("create", "Resources")
+    @vtn.on_request("change", "Resources")
+    @vtn.on_request("cancel", "Resources")
+    @vtn.on_request("delete", "Resources")
     async def offer(request: Message) -> None:
         await story.tell(f"{request.source} {request.verb} {request.noun}")
 
@@ -100,7 +104,7 @@ def neighbour(
         ven.on_request(verb, "EndDeviceControls")(control)
 
     @ven.on_request("get", "MeterReadings")
-    def reading(request: Message) -> str:  # not async: it runs in a thread of its own
+    def reading(request: Message) -> MeterReadings:  # not async: it runs in a thread of its own
         return payloads.reading(name, KILOWATT[name])
 
     return ven
@@ -164,17 +168,31 @@ async def _transactions(vtn: VirtualTopNode, vens: dict[str, VirtualEndNode], wi
         wire.title(f"  the battery refuses: {exc}")
     wire.title("Transactional requests of a VEN, to the VTN (5.5.2)")
     for verb in ("create", "change", "cancel", "delete"):
-        await vens["battery"].request(verb, "DERGroups", payloads.group("battery", 10, 10))
+        await vens["battery"].request(verb, "Resources", payloads.resource("battery", 10))
 
 
 async def _queries(vtn: VirtualTopNode, vens: dict[str, VirtualEndNode], wire: Wire, wrong: list[str]) -> None:
     wire.title("Queries, in both directions (5.5.3)")
+    total = Quantity(Decimal(0), UnitSymbol.W, UnitMultiplier.K)
     for name in FIRST:
         reply = await vtn.request("get", "MeterReadings", to=name)
-        if reply.payload is None or name.encode() not in reply.payload.xml:
+        if reply.payload is None or name not in _metered(reply.payload.bind()):
             wrong.append(f"{name} did not send its reading")
+        else:
+            total += _metered(reply.payload.bind())[name]
+    wire.title(f"  net load of all: {total}")
     await vens["heat-pump"].request("get", "MarketPrices")
     await vens["heat-pump"].request("get", "Nodes")
+
+
+def _metered(readings: MeterReadings) -> dict[str, Quantity]:
+    """Return the first reading of each meter, by its name."""
+    found = {}
+    for one in readings.meter_reading:
+        reading = one.readings[0]
+        if one.meter is not None and reading.value is not None:
+            found[one.meter.names[0].name] = ReadingType.parse(reading.reading_type.ref).net_load(reading.value)
+    return found
 
 
 async def _reports(vens: dict[str, VirtualEndNode], story: Story, wire: Wire) -> None:

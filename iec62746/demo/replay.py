@@ -113,7 +113,9 @@ def _domain(messages: list[Message]) -> Domain:
         by_verb.setdefault(verb, []).append(noun)
     serve = "\n".join(f"serve.{verb} = {_list(some)}" for verb, some in by_verb.items())
     return Domain.parse(
-        f'[domain]\nname = "field"\nvtn = "{VTN}"\nreading = "tolerant"\n[nodes.{NODE}]\nnouns = {_list(nouns)}\n'
+        # They are sent as they are, whatever a profile would say of them.
+        f'[domain]\nname = "field"\nvtn = "{VTN}"\nreading = "tolerant"\npayloads = "any"\n'
+        f"[nodes.{NODE}]\nnouns = {_list(nouns)}\n"
         f'[roles.device]\nsubscribe = ["{NODE}"]\n{serve}\n[parties.{VEN}]\nroles = ["device"]\n',
         "the demo's own domain",
     )

@@ -18,6 +18,10 @@ class Foreign(Exception):
     """An adapter raised something that is not of our tree of errors, or a bare cancellation."""
 
 
+class Unwritten(Foreign):
+    """An adapter raised NotImplementedError: it is not finished, and says what is missing."""
+
+
 def target(to: Address | ReplyTo) -> list[Any]:
     """Return an address, or the handle of a reply address, for JSON."""
     if isinstance(to, ReplyTo):
@@ -86,15 +90,25 @@ def delivered(written: dict[str, Any]) -> Delivery:
 
 
 def error(exc: BaseException) -> dict[str, Any]:
-    """Return an exception for JSON."""
+    """Return an exception for JSON; of one that comes of NotImplementedError, that."""
+    exc = _unwritten(exc) or exc
     out: dict[str, Any] = {"error": type(exc).__name__, "text": str(exc), "ours": isinstance(exc, Iec62746Error)}
     if isinstance(exc, TransportError):
         out["outcome"], out["is_retryable"] = exc.outcome.value, exc.is_retryable
     return out
 
 
+def _unwritten(exc: BaseException) -> NotImplementedError | None:
+    if isinstance(exc, NotImplementedError):
+        return exc
+    causes = [*(exc.exceptions if isinstance(exc, BaseExceptionGroup) else ()), exc.__cause__]
+    return next((found for cause in causes if cause and (found := _unwritten(cause))), None)
+
+
 def raised(written: dict[str, Any]) -> Iec62746Error | Foreign:
     """Return what `error` wrote."""
+    if written["error"] == "NotImplementedError":
+        return Unwritten(written["text"])
     kind = getattr(errors, written["error"], None) if written["ours"] else None
     if not (isinstance(kind, type) and issubclass(kind, Iec62746Error)):
         return Foreign(f"{written['error']}: {written['text']}")

@@ -20,7 +20,7 @@ from iec62746.errors import Iec62746Error
 from iec62746.testing import _wire
 from iec62746.testing._peers import LocalPeer, NoAnswer, Peer, ProcessPeer
 from iec62746.testing.harness import BareHarness, Harness
-from iec62746.testing.report import Report, Status, Verdict
+from iec62746.testing.report import UNWRITTEN, Report, Status, Verdict
 from iec62746.testing.rule import Rule
 from iec62746.testing.rules import ALL
 from iec62746.testing.sessions import Broken, Times
@@ -116,7 +116,7 @@ class Kit:
         if lack := rule.lacks(self.capabilities):
             return Verdict(rule=rule, status=Status.SKIPPED, reason=lack)
         if miss := rule.misses(self.harness):
-            demanded = bool(set(rule.needs) - {"reach"}) and not self.harness.is_bare
+            demanded = bool(set(rule.needs) - {"carries_nodes", "reach"}) and not self.harness.is_bare
             reason = f"{miss}, so {' and '.join(rule.needs)} cannot be proven" if demanded else miss
             return Verdict(rule=rule, status=Status.FAILED if demanded else Status.SKIPPED, reason=reason)
         began = time.monotonic()
@@ -139,6 +139,8 @@ class Kit:
             return str(exc)
         except Iec62746Error as exc:
             return f"unexpected {type(exc).__name__}: {exc}"
+        except _wire.Unwritten as exc:
+            return f"{UNWRITTEN}{exc}"
         except _wire.Foreign as exc:
             return f"{exc}, which is none of our errors"
         except Exception as exc:  # the harness is somebody else's code

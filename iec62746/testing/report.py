@@ -1,6 +1,7 @@
 """What a run of the conformance kit found: for people, and as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +9,9 @@ from typing import Any
 
 from iec62746.testing.rule import Rule
 from iec62746.transport import PROFILES, Capabilities, lacks
+
+UNWRITTEN = "not written yet: "
+"""How the reason begins where a transport raised NotImplementedError; what that says follows."""
 
 
 class Status(StrEnum):
@@ -64,6 +68,12 @@ class Report:
         skipped = [one.rule.id for one in self.of(Status.SKIPPED) if one.rule.is_in(profile, self.reach)]
         return f"skipped: {', '.join(skipped)}" if skipped and not self.is_bare else ""
 
+    @property
+    def unwritten(self) -> Mapping[str, int]:
+        """Return what is not written yet, in the order in which it was met, and how many rules met it."""
+        reasons = [one.reason for one in self.of(Status.FAILED) if one.reason.startswith(UNWRITTEN)]
+        return Counter(reason.removeprefix(UNWRITTEN) for reason in reasons)
+
     def to_json(self) -> str:
         """Return the report as JSON."""
         rules: list[dict[str, Any]] = [
@@ -102,6 +112,9 @@ def summary(report: Report) -> Iterator[str]:
         yield "The parties ran in one process, as this transport reaches no further."
     else:
         yield "Each party ran in a process of its own."
+    if report.unwritten:
+        yield "To write next:"
+        yield from (f"  {what} (rules that met it: {number})" for what, number in report.unwritten.items())
     for profile in PROFILES:
         denied = report.denied(profile)
         yield f"profile {profile:<9} {'granted' if not denied else f'not granted: {denied}'}"

@@ -144,6 +144,8 @@ def _outcome(answer: dict[str, Any]) -> int | Iec62746Error:
     if "error" not in answer:
         return int(answer["result"])
     error = _wire.raised(answer)
+    if isinstance(error, _wire.Unwritten):
+        raise error
     if isinstance(error, _wire.Foreign):
         raise Broken(f"send raised {error}, which is none of our errors")
     return error

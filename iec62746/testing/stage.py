@@ -180,6 +180,8 @@ async def raises(*kinds: type[Exception], doing: str) -> AsyncIterator[list[Any]
     except kinds as exc:
         caught.append(exc)
         return
+    except _wire.Unwritten:
+        raise
     except (Iec62746Error, _wire.Foreign) as exc:
         raise Broken(f"{doing} raised {type(exc).__name__} ({exc}), not {_names(kinds)}") from exc
     raise Broken(f"{doing} raised nothing, not {_names(kinds)}")

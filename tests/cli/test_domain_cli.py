@@ -106,7 +106,7 @@ def test_check_of_no_file_is_one_line_on_standard_error(tmp_path: Path) -> None:
         "battery request get MarketPrices",
         "battery request get Nodes",
         "battery request get MarketPrices --node price.north",
-        "battery request create DERGroups --to grid-operator",
+        "battery request create Resources --to grid-operator",
         "grid-operator publish MarketPrices --node price.north",
         "grid-operator request create EndDeviceControls --to battery",
     ],
@@ -127,8 +127,8 @@ def test_explain_exits_0_where_it_is_allowed(question: str) -> None:
         "battery request create EndDeviceControls --to building",
         "stranger request get Nodes",
         "grid-operator subscribe price.north",
-        "grid-operator publish DERGroups --node price.north",
-        "grid-operator request get DERGroups --to pv-roof",
+        "grid-operator publish Resources --node price.north",
+        "grid-operator request get Resources --to pv-roof",
     ],
 )
 def test_explain_exits_1_where_it_is_refused(question: str) -> None:
@@ -187,7 +187,7 @@ def test_explain_shows_the_rule_and_the_line_that_decided() -> None:
 def test_explain_shows_where_a_missing_rule_belongs() -> None:
     line = Domain.load(NORTH).line_of("roles", "member")
 
-    result = run("explain", NORTH, "battery", "request", "execute", "DERGroups")
+    result = run("explain", NORTH, "battery", "request", "execute", "Resources")
 
     assert "  rule: roles.member.request.execute" in result.stdout.splitlines()
     assert f"  near {NORTH}:{line + 3}: request.get" in result.stdout

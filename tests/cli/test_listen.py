@@ -105,7 +105,7 @@ def test_it_says_so_as_json(run: Run, north: Path, url: str) -> None:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert ["listening", "connected"] == [line["kind"] for line in lines]
     assert "events of VENs" in lines[0]["to"]
-    assert "requests create DERGroups" in lines[0]["to"]
+    assert "requests create Resources" in lines[0]["to"]
 
 
 def test_too_few_in_the_time_is_status_1(run: Run, extract: Path, url: str) -> None:

@@ -103,7 +103,7 @@ async def test_verb_noun_payload_ids_and_options_arrive(north: Path, url: str) -
     domain, got = Domain.load(north), list[Message]()
     vtn = VirtualTopNode(domain, url)
 
-    @vtn.on_request("create", "DERGroups")
+    @vtn.on_request("create", "Resources")
     async def take(request: Message) -> str:
         got.append(request)
         return '<Made xmlns="urn:test"/>'
@@ -111,7 +111,7 @@ async def test_verb_noun_payload_ids_and_options_arrive(north: Path, url: str) -
     given = Payload(items=(b'<Group xmlns="urn:test"/>',))
     async with vtn:
         ven = VirtualEndNode(domain, url, "battery")
-        reply = await module._ask(ven, "create", "DERGroups", given, "grid-operator", ["a", "b"], {"k": "v"}, 5.0)
+        reply = await module._ask(ven, "create", "Resources", given, "grid-operator", ["a", "b"], {"k": "v"}, 5.0)
 
     [request] = got
     assert request.request is not None

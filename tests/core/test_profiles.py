@@ -251,6 +251,18 @@ def test_two_that_claim_one_namespace_are_both_refused(profile: Profile, entry_p
         assert SPACE in plugin.error
 
 
+def test_ours_gives_way_to_a_strangers_of_the_same_namespace(profile: Profile, entry_points: list[Entry]) -> None:
+    whole = replace(profile, name="whole")
+    ours = Entry("levels", "a:profile", profile)
+    ours.dist = SimpleNamespace(name="iec62746", version="1.0")
+    entry_points += [ours, Entry("whole", "b:profile", whole)]
+
+    assert [whole] == list(profiles.installed())
+    assert whole is profiles.installed().of(SPACE)
+    with pytest.raises(UnknownProfile, match="replaced by some, which has the namespace"):
+        profiles.installed().get("levels")
+
+
 # ---------------------------------------------------------------- payloads of messages
 
 

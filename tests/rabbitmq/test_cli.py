@@ -149,7 +149,7 @@ def test_a_request_that_nobody_answers_fails_with_status_1(
     vtn = listen(*as_vtn)
 
     given = '<Group xmlns="urn:test"/>'
-    asked = run("request", "create", "DERGroups", *as_battery, "--payload", "-", "--json", given=given)
+    asked = run("request", "create", "Resources", *as_battery, "--payload", "-", "--json", given=given)
 
     told = json.loads(asked.stdout)
     assert (1, "FAILED", "5.2") == (asked.returncode, told["result"], told["errors"][0]["code"])

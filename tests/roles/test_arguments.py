@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from iec62746 import Domain, InvalidMessage, Refused, Reply, VirtualEndNode, VirtualTopNode
+from iec62746 import Domain, InvalidMessage, Message, Refused, Reply, VirtualEndNode, VirtualTopNode
 
 MakeDomain = Callable[..., Domain]
 
@@ -46,3 +46,10 @@ def test_a_handler_of_a_noun_that_cannot_come_is_refused(domain: MakeDomain, scr
     ven = VirtualEndNode(domain(), "scripted://x", "ven-1", transport=script())
     with pytest.raises(InvalidMessage, match="'EndDeviceControl' can come: domain north knows DERGroups, EndDevice"):
         ven.on_request("create", "EndDeviceControl")
+
+
+async def test_a_kind_that_is_text_is_named(domain: MakeDomain, script: Any) -> None:
+    async with VirtualTopNode(domain(), "scripted://x", transport=script()) as vtn:
+        template = Message(kind="RequestMessage", verb="get", noun="MeterReadings")  # type: ignore[arg-type]
+        with pytest.raises(InvalidMessage, match=r"kind is 'RequestMessage': give a Kind, such as Kind\.REQUEST"):
+            await vtn.request_message(template, to="ven-1")

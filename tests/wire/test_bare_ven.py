@@ -51,11 +51,11 @@ async def test_its_request_is_answered_ok_failed_and_with_a_payload(way: Any) ->
     vtn: VirtualTopNode = way.our_vtn()
     created = []
 
-    @vtn.on_request("create", "DERGroups")
+    @vtn.on_request("create", "Resources")
     async def create(request: Message) -> None:
         created.append(request.source)
 
-    @vtn.on_request("delete", "DERGroups")
+    @vtn.on_request("delete", "Resources")
     async def delete(request: Message) -> None:
         raise Refused("6.1", "too late")
 
@@ -67,7 +67,7 @@ async def test_its_request_is_answered_ok_failed_and_with_a_payload(way: Any) ->
         ven = await to_thread(way.ven)
         replies = [
             await to_thread(ven.request, *asked)
-            for asked in (("create", "DERGroups", GROUP), ("delete", "DERGroups"), ("get", "MarketPrices"))
+            for asked in (("create", "Resources", GROUP), ("delete", "Resources"), ("get", "MarketPrices"))
         ]
 
     assert [("OK", "0.0"), ("FAILED", "6.1"), ("OK", "0.0")] == [reply.outcome for reply in replies]
@@ -160,13 +160,13 @@ async def test_a_request_that_is_sent_again_is_executed_once_and_answered_the_sa
     vtn: VirtualTopNode = way.our_vtn()
     created = []
 
-    @vtn.on_request("create", "DERGroups")
+    @vtn.on_request("create", "Resources")
     async def create(request: Message) -> None:
         created.append(request.message_id)
 
     async with vtn:
         ven = await to_thread(way.ven)
-        body = bare.envelope("RequestMessage", "create", "DERGroups", "battery", "grid-operator", GROUP)
+        body = bare.envelope("RequestMessage", "create", "Resources", "battery", "grid-operator", GROUP)
         asked = (body, ("to.vtn", "battery.in"), "battery", "grid-operator")
         first, second = [await to_thread(ven.send_request, *asked) for _ in range(2)]
 

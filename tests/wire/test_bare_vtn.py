@@ -57,16 +57,16 @@ async def test_its_request_is_answered_ok_failed_and_with_a_payload(way: Any) ->
 async def test_it_answers_a_request(way: Any) -> None:
     vtn = await to_thread(way.vtn)
     async with way.our_ven() as ven:
-        asking = asyncio.create_task(ven.request("create", "DERGroups", GROUP))
+        asking = asyncio.create_task(ven.request("create", "Resources", GROUP))
         request = await to_thread(vtn.next, is_request)
         await to_thread(vtn.answer, request, payload=PRICE)
         reply = await asking
-        refused = asyncio.create_task(ven.request("delete", "DERGroups"))
+        refused = asyncio.create_task(ven.request("delete", "Resources"))
         await to_thread(vtn.answer, await to_thread(vtn.next, is_request), "FAILED", "6.1")
 
         with pytest.raises(RequestFailed) as caught:
             await refused
-    assert ("battery", "create", "DERGroups") == (request.sender, request.header("Verb"), request.header("Noun"))
+    assert ("battery", "create", "Resources") == (request.sender, request.header("Verb"), request.header("Noun"))
     assert PRICE.encode() == reply.payload.xml
     assert "6.1" == caught.value.reply_code
 

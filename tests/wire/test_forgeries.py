@@ -18,7 +18,7 @@ PROVISIONED = pytest.mark.parametrize("way", ["provisioned-3", "provisioned-4"],
 
 @pytest.fixture
 def created() -> list[str | None]:
-    """Return who had `create DERGroups` executed."""
+    """Return who had `create Resources` executed."""
     return []
 
 
@@ -27,18 +27,18 @@ def vtn(way: Any, created: list[str | None]) -> VirtualTopNode:
     """Return our VTN, not yet open."""
     vtn: VirtualTopNode = way.our_vtn()
 
-    @vtn.on_request("create", "DERGroups")
+    @vtn.on_request("create", "Resources")
     async def create(request: Message) -> None:
         created.append(request.source)
 
-    @vtn.on_request("change", "DERGroups")
+    @vtn.on_request("change", "Resources")
     async def change(request: Message) -> None:
         raise RuntimeError("a flaw")
 
     return vtn
 
 
-def create(bare: Any, *, noun: str = "DERGroups", verb: str = "create", **options: Any) -> bytes:
+def create(bare: Any, *, noun: str = "Resources", verb: str = "create", **options: Any) -> bytes:
     given = {"source": "battery", "destination": "grid-operator"} | options
     body: bytes = bare.envelope("RequestMessage", verb, noun, rest=GROUP, **given)
     return body
@@ -85,7 +85,7 @@ async def test_a_wrong_request_is_answered_by_its_code(
     [
         ("1.8", b"<?xml", b"not XML"),
         ("1.8", b"<Verb>", b"<Vorb/><Verb>"),
-        ("1.5", b"<Noun>DERGroups</Noun>", b""),
+        ("1.5", b"<Noun>Resources</Noun>", b""),
         ("2.9", b"<Verb>create<", b"<Verb>eat<"),
         ("1.9", b"http://iec.ch/TC57/2011/schema/message", b"http://iec.ch/TC57/2021/schema/message"),
         ("1.6", b"<Payload>", b"<Request><Option><value/></Option></Request><Payload>"),

@@ -23,7 +23,7 @@ async def required_28_an_inbox_is_one_partys(stage: Stage) -> None:
     check(not vtn.deliveries, f"the VTN got {vtn.bodies}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_29_a_node_is_exact(stage: Stage) -> None:
     """A node is one node: not its siblings, not those below, not those that begin alike (62746-3, 5.6)."""
     vtn = await stage.open(stage.vtn)
@@ -36,7 +36,7 @@ async def required_29_a_node_is_exact(stage: Stage) -> None:
     check(ven.bodies == [b"price.north"], f"subscribed to price.north, it got {ven.bodies}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_30_nobody_subscribed_is_no_error(stage: Stage) -> None:
     """An event on a node without subscribers is no error, and who comes later does not get it."""
     vtn = await stage.open(stage.vtn)
@@ -49,7 +49,7 @@ async def required_30_nobody_subscribed_is_no_error(stage: Stage) -> None:
     check(ven.bodies == [b"in time"], f"it got {ven.bodies}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_31_every_subscriber_gets_an_event(stage: Stage) -> None:
     """An event comes to every session that subscribed to its node, once."""
     vtn = await stage.open(stage.vtn)
@@ -65,7 +65,7 @@ async def required_31_every_subscriber_gets_an_event(stage: Stage) -> None:
     check(counts == [20, 20, 20], f"of 20 events they got {[len(ven.bodies) for ven in vens]}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_32_domains_are_isolated(stage: Stage) -> None:
     """Domains are worlds apart, though their parties and nodes have the same names (62746-3, 4.2)."""
     addresses: tuple[Address, ...] = (Inbox(stage.vens[0]), Node("price.north"), Presence(stage.vtn))
@@ -83,7 +83,7 @@ async def required_32_domains_are_isolated(stage: Stage) -> None:
     check(set(there.bodies) == {b"there"} and len(there.bodies) == 3, f"there came {there.bodies}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_33_a_delivery_names_its_address(stage: Stage) -> None:
     """A delivery names the address that was sent to."""
     vtn, ven = await stage.pair()
@@ -112,7 +112,7 @@ async def required_34_two_sessions_of_a_party(stage: Stage) -> None:
     await new.until(lambda: {one.body for one in sent} <= set(new.bodies), "20 deliveries to the one that is left")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_35_twins_do_not_share_subscriptions(stage: Stage) -> None:
     """Two sessions of a party are two: each can send, and hears by its own subscriptions."""
     vtn = await stage.inbox(stage.vtn)

@@ -24,7 +24,7 @@ SHORT = {"real_time": 2.0, "clock_skew": 1.0, "handling": 1.0}
 """Limits of a domain in a hurry."""
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_78_the_patterns_of_conversation(stage: Stage) -> None:
     """A VTN and a VEN ask and answer each other, and tell each other events (62746-3, 5.5)."""
     vtn, ven = await stage.join(stage.vtn), await stage.join(stage.vens[0])
@@ -38,7 +38,7 @@ async def required_78_the_patterns_of_conversation(stage: Stage) -> None:
     check(ven.handled == ["down", "event"] and vtn.handled == ["up", "reading"], f"{ven.handled}, {vtn.handled}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_79_one_live_session_per_account(stage: Stage) -> None:
     """A second session of an account ends the first, Superseded, and that one does not come back (62746-3, 6)."""
     await stage.join(stage.vtn)
@@ -53,7 +53,7 @@ async def required_79_one_live_session_per_account(stage: Stage) -> None:
     check(await new.ask("still here") == "OK", "the second is not answered")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_80_only_who_was_asked_replies(stage: Stage) -> None:
     """A request is completed by the party that was asked, not by another that knows its identifier."""
     vtn = await stage.join(stage.vtn)
@@ -100,7 +100,7 @@ def _text(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_81_nothing_is_handled_after_its_deadline(stage: Stage) -> None:
     """Nothing is handled after its Deadline, whatever the transport thinks of it (62746-3, 5.1)."""
     vtn, ven = await stage.inbox(stage.vtn), await stage.join(stage.vens[0])
@@ -116,7 +116,7 @@ async def required_81_nothing_is_handled_after_its_deadline(stage: Stage) -> Non
     check(codes == ["0.0", "4.1"], f"the replies were {codes}")
 
 
-@rule(hook="link", reach="network")
+@rule(hook="link", reach="network", carries_nodes=True)
 async def required_82_nothing_is_handled_after_a_long_freeze(stage: Stage) -> None:
     """What waited in a frozen link past its Deadline is not handled when it thaws."""
     vtn = await stage.join(stage.vtn, limits=SHORT)
@@ -145,7 +145,7 @@ async def _is_heard(vtn: Member, party: str, text: str) -> None:
             await asyncio.sleep(0.05)
 
 
-@rule(hook="cut")
+@rule(hook="cut", carries_nodes=True)
 async def required_83_participants_come_back(stage: Stage) -> None:
     """After a loss both sides find each other again by themselves."""
     vtn = await stage.join(stage.vtn)
@@ -164,7 +164,7 @@ async def required_83_participants_come_back(stage: Stage) -> None:
     check(ven.handled.count("event") == 1, "the event came more than once")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_84_a_request_to_an_absent_ven_fails(stage: Stage) -> None:
     """A request to an absent VEN fails at once where the transport can tell, and at its timeout at the latest."""
     vtn = await stage.join(stage.vtn)
@@ -175,7 +175,7 @@ async def required_84_a_request_to_an_absent_ven_fails(stage: Stage) -> None:
         await vtn.ask("nobody", to=stage.vens[2], patience=2.0, within=3.5)
 
 
-@rule(hook="cut")
+@rule(hook="cut", carries_nodes=True)
 async def required_85_a_request_ends_though_the_ven_is_lost(stage: Stage) -> None:
     """A request whose VEN is cut off ends at its timeout at the latest, and says what is known."""
     vtn = await stage.join(stage.vtn)
@@ -191,7 +191,7 @@ async def required_85_a_request_ends_though_the_ven_is_lost(stage: Stage) -> Non
         await asyncio.wait([asking])
 
 
-@rule(seconds=60)
+@rule(seconds=60, carries_nodes=True)
 async def required_86_many_requests_of_participants(stage: Stage) -> None:
     """A thousand requests of real participants are each answered once."""
     vtn, ven = await stage.join(stage.vtn), await stage.join(stage.vens[0])

@@ -12,7 +12,7 @@ MARGIN = 1.0
 """Seconds by which a stored message may outlive what is declared."""
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_47_what_has_expired_is_not_sent(stage: Stage) -> None:
     """What has expired raises Expired, outcome NOT_SENT, and is delivered to nobody."""
     vtn, ven = await stage.pair()

@@ -117,7 +117,7 @@ async def required_08_closing_is_no_loss(stage: Stage) -> None:
     check(b"my will" not in vtn.bodies, "the will was published though the session was closed")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_09_rounds_leave_nothing(stage: Stage) -> None:
     """Rounds of open, subscribe, send and close leave no task and no open file behind."""
     vtn = await stage.inbox(stage.vtn)

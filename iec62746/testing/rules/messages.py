@@ -68,7 +68,7 @@ async def required_17_odd_characters_go_through(stage: Stage) -> None:
     check(got == sorted(ODD), f"it got {got}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_18_a_subscription_is_live_on_return(stage: Stage) -> None:
     """A subscription is live when subscribe returns: the first message after it is not lost."""
     vtn = await stage.open(stage.vtn)
@@ -104,7 +104,7 @@ def _differences(counts: Counter[bytes], sent: list[bytes]) -> str:
     return f"{len(twice)} arrived more than once {twice[:3]}, {len(missing)} not at all {missing[:3]}"
 
 
-@rule(keeps_order=True)
+@rule(keeps_order=True, carries_nodes=True)
 async def optional_keeps_order_20_in_the_order_sent(stage: Stage) -> None:
     """Messages of one session to one address arrive in the order in which they were sent."""
     vtn, ven = await stage.pair()
@@ -117,7 +117,7 @@ async def optional_keeps_order_20_in_the_order_sent(stage: Stage) -> None:
         check(ven.bodies[before:] == [one.body for one in sent], f"to {to} they came in another order")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_21_nothing_comes_after_cancel(stage: Stage) -> None:
     """After cancel nothing more is delivered, not even what waited; cancel is idempotent."""
     vtn = await stage.open(stage.vtn)
@@ -137,7 +137,7 @@ async def required_21_nothing_comes_after_cancel(stage: Stage) -> None:
     check(len(ven.deliveries) == had, f"{len(ven.deliveries) - had} were delivered after cancel")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_22_cancel_ends_one_subscription_only(stage: Stage) -> None:
     """An address that was cancelled can be subscribed to again, and the other subscriptions stay."""
     vtn = await stage.open(stage.vtn)
@@ -154,7 +154,7 @@ async def required_22_cancel_ends_one_subscription_only(stage: Stage) -> None:
     check(sorted(ven.bodies) == [b"again", b"inbox", b"other"], f"it got {ven.bodies}")
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_23_a_slow_party_holds_up_nobody(stage: Stage) -> None:
     """A party that takes its time does not hold up the others."""
     vtn, slow = await stage.pair(mode="hold")

@@ -68,7 +68,7 @@ async def optional_access_control_74_vens_send_to_the_vtn_only(stage: Stage) -> 
     check(not other.deliveries, f"it got {other.bodies}")
 
 
-@rule(access_control=AccessControl.NODE)
+@rule(access_control=AccessControl.NODE, carries_nodes=True)
 async def optional_access_control_75_nodes_are_granted(stage: Stage) -> None:
     """A VEN subscribes to no node that it was not given, and publishes on none."""
     vtn = await stage.open(stage.vtn)

@@ -48,7 +48,7 @@ async def optional_unroutable_45_who_has_closed_is_absent(stage: Stage) -> None:
         await vtn.send(Inbox(ven.party), stage.message(), within=SOON)
 
 
-@rule()
+@rule(carries_nodes=True)
 async def required_46_refused_means_refused(stage: Stage) -> None:
     """What was refused, or not sent, was never delivered, whatever happened around it."""
     vtn = await stage.open(stage.vtn)

@@ -1,0 +1,3 @@
+"""The classes of what happened at end devices (IEC 61968-9), made of the schema by scripts/generate."""
+
+from iec62746_profiles.end_device_events.generated import *  # noqa: F403 - their list is generated too

@@ -271,6 +271,7 @@ def test_what_is_deflated_is_inflated() -> None:
         gzip.compress(b""),
         gzip.compress(ITEM) + b"rest",
     ],
+    ids=range(10),  # gzip writes the time
 )
 def test_what_is_no_gzip_of_an_element_is_a_finding_and_no_payload(data: bytes) -> None:
     message = decode(compressed(data))

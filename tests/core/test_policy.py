@@ -496,7 +496,7 @@ def test_the_example_lets_every_pattern_run_in_both_directions(ven: str) -> None
         decision.reason
         for decision in (
             *(policy.may_request(VTN, ven, verb, "EndDeviceControls") for verb in VERBS[:4]),
-            *(policy.may_request(ven, VTN, verb, "DERGroups") for verb in VERBS[:4]),
+            *(policy.may_request(ven, VTN, verb, "Resources") for verb in VERBS[:4]),
             policy.may_request(VTN, ven, "get", "MeterReadings"),
             policy.may_request(ven, VTN, "get", "MarketPrices"),
             policy.may_request(ven, VTN, "get", "MarketPrices", "price.north"),

@@ -12,7 +12,7 @@ from iec62746_kombu._worker import Messenger, Worker
 
 DRAIN: Final = 0.05
 """Seconds after which the thread looks up from its connection."""
-ROOM: Final = 64
+ROOM: Final = 32
 """Deliveries that are handed over and not taken yet; then the thread rests, and leaves the processor to the loop."""
 
 Command = tuple[Callable[[Wire], None], "asyncio.Future[None]"]

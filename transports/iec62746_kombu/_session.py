@@ -34,14 +34,15 @@ from iec62746_kombu._consumer import Consumer
 from iec62746_kombu._publisher import Publisher
 from iec62746_kombu._topology import Binding, Route, Topology
 from iec62746_kombu._url import Kind, Place
-from iec62746_kombu._wire import CONTENT_TYPE, Incoming, Parcel, Wire, wire
+from iec62746_kombu._wire import CONTENT_TYPE, Incoming, Parcel, Wire
+from iec62746_kombu._wires import wire
 from iec62746_kombu._worker import Messenger, Worker
 
 log = logging.getLogger(__name__)
 
 CLOSE: Final = 1.5
 """Seconds that closing takes at most; a thread that hangs longer ends by itself, when its socket gives up."""
-TURN: Final = 8
+TURN: Final = 4
 """Deliveries that are given before others in the loop get their turn."""
 
 
@@ -128,7 +129,7 @@ class KombuSession:
             expires=message.expires,
             is_mandatory=is_mandatory,
             correlation_id=message.correlation_id,
-            reply_to=self._reply_key(to) if message.expects_reply and not isinstance(to, ReplyTo) else "",
+            reply_to=self._topology.reply_key(to) if message.expects_reply and not isinstance(to, ReplyTo) else "",
             headers=message.headers,
         )
         await self._publisher.publish(parcel)
@@ -138,9 +139,6 @@ class KombuSession:
         if not self._has.carries_nodes:
             self._topology.check_point(to)
         return self._topology.route(to)
-
-    def _reply_key(self, to: Address) -> str:
-        return self._topology.reply_key(to)
 
     def _answer_route(self, to: ReplyTo) -> Route:
         answer = to.token

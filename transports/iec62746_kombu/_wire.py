@@ -1,45 +1,27 @@
 """One connection of kombu's, for one thread only: declares, binds, publishes and drains, each within a known time."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, Protocol
 
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Consumer, Producer
 
-from iec62746 import Config, NoReceiver, Overloaded, TransportError
-from iec62746_kombu._errors import Removed
-from iec62746_kombu._leases import Leases
+from iec62746 import Config, TransportError
 from iec62746_kombu._topology import Binding, Route, Topology
-from iec62746_kombu._url import Kind, Place
+from iec62746_kombu._url import Place
 
 CONNECT: Final = 5
 """Seconds in which a connection has to be there; kombu would try for ever, and we once: the core tries again."""
 ANSWER: Final = 10.0
 """Seconds for which an answer is waited for, be it a confirm, before the connection counts as lost."""
-HEARTBEAT: Final = 5
-"""Seconds of AMQP's heartbeat."""
-PREFETCH: Final = 500
-"""Deliveries that a broker of AMQP sends ahead, over all queues of a session."""
 LENGTH: Final = 10_000
 """Messages that a queue holds."""
-OCTETS: Final = 67_108_864
-"""Octets that a queue of AMQP holds."""
-WINDOW: Final = 64
-"""Messages that wait for their confirms at once."""
-POLL: Final = 0.02
-"""Seconds between looks, where there is nothing but looking."""
 TICK: Final = 1.0
 """Seconds between signs of life of a connection."""
 CONTENT_TYPE: Final = "application/xml"
-LONGEST: Final = 4_294_967.0
-"""Seconds: the largest expiration of AMQP."""
-
-_EXCHANGE, _KEY = "Exchange", "RoutingKey"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,16 +100,7 @@ class Wire(Protocol):
         ...
 
 
-def wire(place: Place, config: Config, topology: Topology, *, has_lease: bool) -> Wire:
-    """Return an unopened connection to `place`; the one that `has_lease` keeps the session alive, and ends the dead."""
-    if place.kind is Kind.AMQP:
-        return AmqpWire(place, config, topology)
-    if place.kind is Kind.LEASED:
-        return LeasedWire(place, config, topology, has_lease)
-    return PointWire(place, config, topology)
-
-
-class _Wire:
+class KombuWire:
     """What all kinds have in common."""
 
     window = 1
@@ -283,218 +256,3 @@ class _Wire:
             retry=False,
             **options,
         )
-
-
-class AmqpWire(_Wire):
-    """AMQP 0-9-1 by py-amqp: exclusive queues, confirms, returns, acknowledgements, heartbeats."""
-
-    window = WINDOW
-
-    def __init__(self, place: Place, config: Config, topology: Topology) -> None:
-        """Prepare."""
-        super().__init__(place, config, topology)
-        self._tag = 0
-        self._unconfirmed: dict[int, Callable[[TransportError | None], None]] = {}
-        self._returned: set[int] = set()
-
-    def open(self) -> None:
-        """Connect, and hear of confirms and returns: kombu would wait for each confirm before the next message."""
-        super().open()
-        self._channel.confirm_select()
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
-        self._channel.events["basic_return"].add(self._on_return)
-        self._channel.auto_decode = False
-
-    def _own(self) -> dict[str, Any]:
-        return {"heartbeat": HEARTBEAT}
-
-    def _options(self) -> dict[str, Any]:
-        return {"client_properties": {"connection_name": self._topology.owner}}
-
-    def _opened(self) -> None:
-        # py-amqp waits for ever otherwise, for each answer that has no limit of its own.
-        self._connection.connection.transport.sock.settimeout(ANSWER)
-
-    def _live(self) -> None:
-        self._connection.heartbeat_check()
-        self.drain(0)
-
-    def bind(self, binding: Binding) -> None:
-        """Declare an exclusive queue, which ends with the connection, and bind it."""
-        is_inbox = binding.queue == self._topology.inbox
-        arguments = {
-            "x-max-length": LENGTH,
-            "x-max-length-bytes": OCTETS,
-            # A full inbox refuses; but one slow VEN must not refuse what the others get.
-            "x-overflow": "reject-publish" if is_inbox else "drop-head",
-        }
-        self._channel.queue_declare(
-            binding.queue, durable=False, exclusive=True, auto_delete=False, arguments=arguments
-        )
-        self._channel.queue_bind(binding.queue, binding.exchange, routing_key=binding.key)
-
-    def unbind(self, binding: Binding) -> None:
-        """Unbind."""
-        self._channel.queue_unbind(binding.queue, binding.exchange, routing_key=binding.key)
-
-    def consume(self, queue: str, take: Take) -> None:
-        """Consume, a bounded number ahead."""
-        # Of each of the two queues: RabbitMQ 4.3 knows no limit for a channel any more.
-        self._channel.basic_qos(0, PREFETCH // 2, False)
-        self._consume(queue, take, no_ack=False)
-
-    def ack(self, tag: Any) -> None:
-        """Acknowledge all up to `tag`."""
-        self._channel.basic_ack(tag, multiple=True)
-
-    def publish(self, parcels: Sequence[Parcel], settle: Settle) -> None:
-        """Publish all, then wait for the confirms; the return of what nobody takes comes before its confirm."""
-        for index, parcel in enumerate(parcels):
-            self._tag += 1
-            self._unconfirmed[self._tag] = partial(settle, index)
-            self._publish(
-                parcel,
-                parcel.route.exchange,
-                parcel.route.key,
-                mandatory=parcel.is_mandatory,
-                # By nothing else can a return be told from another.
-                message_id=str(self._tag),
-                expiration=min(max(parcel.expires - time.time(), 0.0), LONGEST),
-                timeout=ANSWER,
-            )
-        while self._unconfirmed:
-            self._connection.drain_events(timeout=ANSWER)
-
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        for one in self._confirmed(tag, multiple):
-            is_returned = one in self._returned
-            self._returned.discard(one)
-            self._unconfirmed.pop(one)(NoReceiver("nobody is there to take it") if is_returned else None)
-
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        for one in self._confirmed(tag, multiple):
-            self._unconfirmed.pop(one)(Overloaded("the queue is full"))
-
-    def _confirmed(self, tag: int, multiple: bool) -> list[int]:
-        return [one for one in self._unconfirmed if one <= tag] if multiple else [tag]
-
-    def _on_return(self, _cause: Exception, _exchange: str, _key: str, message: Any) -> None:
-        self._returned.add(int(message.properties["message_id"]))
-
-
-class LeasedWire(_Wire):
-    """Redis and the filesystem: kombu keeps bindings for all; that a session is dead is for the others to notice."""
-
-    def __init__(self, place: Place, config: Config, topology: Topology, has_lease: bool) -> None:
-        """Prepare."""
-        super().__init__(place, config, topology)
-        self._has_lease = has_lease
-        self._leases: Leases | None = None
-        self._is_bound = False
-
-    def _own(self) -> dict[str, Any]:
-        if self._place.is_redis:
-            return {"transport": "iec62746_kombu._redis.RedisTransport"}
-        return {"transport": "iec62746_kombu._filesystem.FilesystemTransport"}
-
-    def _options(self) -> dict[str, Any]:
-        if self._place.is_redis:
-            return {
-                "socket_timeout": ANSWER,
-                "socket_connect_timeout": CONNECT,
-                "retry_on_timeout": False,
-                "ack_emulation": False,
-                "priority_steps": [0],
-                "lease": self._place.lease,
-            }
-        data = os.path.join(self._place.folder, "data")
-        control = os.path.join(self._place.folder, "control")
-        return {
-            "polling_interval": POLL,
-            "data_folder_in": data,
-            "data_folder_out": data,
-            "control_folder": control,
-        }
-
-    def open(self) -> None:
-        """Connect; take the lease."""
-        super().open()
-        if self._has_lease:
-            leases: Leases = self._channel.leases(self._topology, self._place.lease)
-            leases.take()
-            self._leases = leases
-
-    def _live(self) -> None:
-        if self._leases is None:
-            return
-        if not self._leases.renew():
-            raise Removed("this session was taken for dead, or the communication server lost what it had")
-        if self._leases.may_sweep():
-            self._sweep(self._leases)
-
-    def _sweep(self, leases: Leases) -> None:
-        """Remove the bindings and queues of sessions that have no lease any more."""
-        bindings = [
-            (queue, exchange, key, pattern)
-            for exchange in self._topology.exchanges
-            for key, pattern, queue in self._channel.get_table(exchange)
-        ]
-        owners = {queue: self._topology.owner_of(queue) for queue, *_ in bindings}
-        living = leases.living({owner for owner in owners.values() if owner is not None})
-        for queue, exchange, key, pattern in bindings:
-            if (owner := owners[queue]) is not None and owner not in living:
-                # kombu's own, though underlined: its queue_delete removes only what this connection bound.
-                self._channel._delete(queue, exchange, key, pattern)
-        leases.sweep(self._topology.owner_of)
-
-    def bind(self, binding: Binding) -> None:
-        """Bind; from now on there is something to take away."""
-        self._is_bound = True
-        super().bind(binding)
-
-    def consume(self, queue: str, take: Take) -> None:
-        """Consume both queues from the first: kombu's BRPOP, once sent, waits for what it named, for up to 1 s."""
-        if not self._consumers:
-            for one in (self._topology.inbox, self._topology.events):
-                super().consume(one, take)
-
-    def _leave(self) -> None:
-        if self._is_bound:
-            for queue in (self._topology.inbox, self._topology.events):
-                self._channel.queue_delete(queue)
-        if self._leases is not None:
-            self._leases.drop()
-
-
-class PointWire(_Wire):
-    """Whatever else kombu has: one queue for each party, which whoever writes to it knows by name."""
-
-    def _options(self) -> dict[str, Any]:
-        return {"polling_interval": POLL} if self._place.name not in ("sqlalchemy", "sqla") else {}
-
-    def _declare(self) -> None:
-        """Declare nothing: bindings would be this connection's only."""
-
-    def bind(self, binding: Binding) -> None:
-        """Declare the party's queue."""
-        self._channel.queue_declare(self._topology.queue_of(self._topology.party))
-
-    def consume(self, queue: str, take: Take) -> None:
-        """Consume the party's queue, once."""
-        if not self._consumers:
-            super().consume(self._topology.queue_of(self._topology.party), take)
-
-    def _published(self, message: Any) -> tuple[str, str]:
-        headers = message.headers or {}
-        return str(headers.pop(_EXCHANGE, "")), str(headers.pop(_KEY, ""))
-
-    def _publish_one(self, parcel: Parcel) -> TransportError | None:
-        """Write to each queue that the route leads to, unless it is full."""
-        where = {_EXCHANGE: parcel.route.exchange, _KEY: parcel.route.key}
-        for queue in self._topology.queues_of(parcel.route):
-            if self._channel.queue_declare(queue).message_count < LENGTH:
-                self._publish(parcel, "", queue, headers=where)
-            elif parcel.is_mandatory:
-                return Overloaded(f"{queue} is full")
-        return None

@@ -11,7 +11,8 @@ One-way: a VEN tells the VTN events by kombu+pyamqp, 100 at a time; raw kombu se
 with the same delivery mode, confirms, mandatory, acks and prefetch, one after another, since it knows no other way.
 Each side has a process of its own. The loop: how late a timer of 5 ms comes in the VTN that hears all that, and in a
 process beside it that does nothing; with more than the VTN can take, what is seen is Python's garbage collector over
-what waits, and the processor that everybody wants. It judges nothing: it prints figures and targets. Ratios are of the same round.
+what waits, and the processor that everybody wants. It judges nothing: it prints figures and targets. Ratios are of
+the same round.
 """
 
 import argparse

@@ -6,6 +6,8 @@ from iec62746.errors import EnvelopeError, InvalidMessage, Rule, UnknownProfile
 from iec62746.message import Message, Payload
 from iec62746.profiles import Profiles, namespace_of
 
+_KEPT, _LONGEST = 256, 512
+
 
 class Payloads:
     """The schemas of payloads, at the edges of one party: routing looks into none."""
@@ -14,6 +16,8 @@ class Payloads:
         """Check as `domain` has it, by `profiles`."""
         self._is_off, self._must_be_known = domain.payloads == "any", domain.payloads == "known"
         self._profiles, self._limits, self._name = profiles, domain.limits, domain.name
+        # By their first tag, which most payloads of a kind share; at most `_KEPT`.
+        self._namespaces: dict[bytes, str] = {}
 
     def fault(self, message: Message) -> EnvelopeError | None:
         """Return what is wrong with the payload of a message, with line and path; None if nothing is."""
@@ -38,7 +42,7 @@ class Payloads:
             return ()  # it has been told of where it was read
 
     def _check(self, item: bytes) -> None:
-        namespace = namespace_of(item)
+        namespace = self._namespace_of(item)
         profile = self._profiles.of(namespace)
         if profile is not None:
             try:
@@ -48,6 +52,18 @@ class Payloads:
         elif self._must_be_known:
             reason = f"no profile for namespace {namespace!r}, and domain {self._name} takes known payloads only"
             raise EnvelopeError(Rule.PAYLOAD, reason)
+
+    def _namespace_of(self, item: bytes) -> str:
+        tag = item[: item.find(b">") + 1]
+        found = self._namespaces.get(tag)
+        if found is None:
+            found = namespace_of(item)
+            # With as many quotes as that, the > is not within one: whatever begins so has that namespace.
+            if len(tag) <= _LONGEST and tag.count(b'"') % 2 == 0 and b"'" not in tag:
+                if len(self._namespaces) >= _KEPT:
+                    self._namespaces.clear()
+                self._namespaces[tag] = found
+        return found
 
     def demand(self, message: Message) -> None:
         """Raise `InvalidMessage`, with line and path, for a payload of ours that is not as the domain asks."""

@@ -39,6 +39,7 @@ from iec62746 import (
     payload,
     profiles,
 )
+from iec62746._payloads import Payloads
 from iec62746.exchange import Exchange
 from iec62746.outputs import Completed, Execute, Failed, Notice, Send
 from iec62746.profiles import Profile, Profiles, namespace_of
@@ -371,6 +372,22 @@ def test_a_reply_that_is_not_valid_ends_the_request(profile: Profile) -> None:
 
 def _ok() -> Any:
     return ReplyPart(result=Result.OK)
+
+
+def test_the_tags_that_are_kept_are_bounded_and_never_mixed_up(profile: Profile) -> None:
+    rules = Payloads(Domain.parse(NORTH.format(payloads="known")), Profiles({profile.name: profile}))
+    for number in range(1_000):
+        assert rules.fault(_event(f'<x a="{number}" xmlns="urn:{number}"/>')) is not None
+    assert len(rules._namespaces) <= 256
+    for _ in range(2):
+        for space, is_taken in (("urn:other", False), (SPACE, True)):
+            xml = f"""<a:Levels b:y='>' xmlns:b="urn:b" xmlns:a="{space}"/>"""
+            fault = rules.fault(_event(xml))
+            assert is_taken == ("no profile" not in str(fault))
+
+
+def _event(xml: str) -> Message:
+    return Message(kind=Kind.EVENT, verb="created", noun="Levels", payload=payload(xml))
 
 
 def test_every_item_of_an_operation_set_is_looked_at(profile: Profile) -> None:

@@ -307,7 +307,7 @@ class FakeWire:
 
     def __init__(self) -> None:
         self.threads: set[int] = set()
-        self.may_publish = threading.Event()
+        self.is_publishing, self.may_publish = threading.Event(), threading.Event()
         self.published: list[Parcel] = []
         self.handed = 0
         self._take: Take | None = None
@@ -320,6 +320,7 @@ class FakeWire:
 
     def publish(self, parcels: Sequence[Parcel], settle: Settle) -> None:
         self._note()
+        self.is_publishing.set()
         self.may_publish.wait(SOON)
         self.published += parcels
         for index in range(len(parcels)):
@@ -457,9 +458,7 @@ async def test_what_is_under_way_when_it_ends_is_told_truly(publisher: tuple[Pub
     made, wire = publisher
     waiting = [asyncio.create_task(made.publish(parcel())) for _ in range(3)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(SOON):
-        while len(wire.threads) < 1 or made._jobs.qsize() > 2:  # noqa: ASYNC110 - the thread's own queue tells
-            await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(wire.is_publishing.wait, SOON)
     made.end_all(None)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
 

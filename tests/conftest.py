@@ -21,15 +21,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-# With several processes, none is to wait at the end for what takes the longest.
-LONGEST = ("test_rabbitmq_conformance.py", "test_kombu_conformance.py", "test_nats_example.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the longest files tried first, and the others in their order."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
-
-
 @pytest.fixture(scope="session")
 def oracle() -> Path:
     """Return the folder of reference schemas, real messages and the reference verdict."""

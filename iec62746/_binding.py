@@ -35,16 +35,16 @@ class _Walk(XmlHandler):
         given = cast(dict[str, str], dict(attributes)) if attributes else {}
         self.parser.start(self.clazz, self.queue, self.objects, tag, given, scope)
         for child in element:
-            self._visit(child, child.nsmap if self.is_mixed else scope)
+            self._visit(child, child.nsmap if self.is_deep else scope)
         self.parser.end(self.queue, self.objects, tag, element.text, element.tail)
 
-    is_mixed = False
+    is_deep = False
 
 
 class _DeepWalk(_Walk):
     """The same where elements below the root declare prefixes of their own."""
 
-    is_mixed = True
+    is_deep = True
 
 
 def read(root: etree._Element, kind: type[Any], xml: bytes, context: XmlContext) -> Any:

@@ -12,7 +12,7 @@ from iec62746._payloads import Payloads
 from iec62746.address import Inbox, Node, Presence
 from iec62746.domain import OWN_NOUNS, Domain
 from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Property
-from iec62746.outputs import Notice, Ticket, What, cut, quoted
+from iec62746.outputs import Notice, Ticket, What, cut, quoted, told
 from iec62746.policy import Policy
 
 _VERBS: Final[Mapping[Kind, frozenset[str]]] = {
@@ -125,9 +125,7 @@ class Checks:
 
 def _payload(rules: Checks, ticket: Ticket) -> Notice | None:
     fault = rules.payloads.fault(ticket.message)
-    if fault is None:
-        return None
-    return Notice(What.INVALID_PAYLOAD, ticket.sender, cut(str(fault)), fault.reply_code, fault.rule)
+    return told(What.INVALID_PAYLOAD, ticket.sender, fault) if fault is not None else None
 
 
 def _difference(ahead: float) -> str:

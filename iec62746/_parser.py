@@ -78,35 +78,31 @@ def skim(chunks: Iterable[bytes]) -> etree._Element:
 
 def fault_in_stream(data: bytes, schema: etree.XMLSchema) -> Any:
     """Return the first fault that `schema` finds in `data`, as lxml's log has it, or None."""
-    parser = etree.XMLParser(target=cast(Any, _Nothing()), schema=schema, **_SAFE)
-    for begin in range(0, len(data), _CHUNK):
-        parser.feed(data[begin : begin + _CHUNK])
-        if len(log := cast(Any, parser.feed_error_log)):
-            return log[0]
-    try:
-        parser.close()
-    except etree.XMLSyntaxError:
-        return cast(Any, parser.feed_error_log)[0]
-    return None
+    found = _fed(data, schema, _chunks(data))
+    return found and found[0]
 
 
 def element_at_fault(data: bytes, schema: etree.XMLSchema) -> tuple[str, int] | None:
     """Return the first fault that `schema` finds in `data`, and how many elements had begun; None if it is valid."""
     # libxml2 knows no line there. The second time it is fed in small pieces where the first time it found the fault.
-    at = _fed(data, schema, range(_CHUNK, len(data) + _CHUNK, _CHUNK))
-    if at is None:
+    found = _fed(data, schema, _chunks(data))
+    if found is None:
         return None
-    begin = at[2] - _CHUNK
-    ends = [begin, *(found.end() for found in _PIECE.finditer(data, begin, at[2])), at[2], len(data)]
-    message, begun, _ = _fed(data, schema, ends) or at
-    return message, begun
+    begin, end = found[2] - _CHUNK, found[2]
+    ends = [begin, *(piece.end() for piece in _PIECE.finditer(data, begin, end)), end, len(data)]
+    fault, begun, _ = _fed(data, schema, ends) or found
+    return fault.message, begun
 
 
 _PIECE = re.compile(b">")
 
 
-def _fed(data: bytes, schema: etree.XMLSchema, ends: Iterable[int]) -> tuple[str, int, int] | None:
-    """Return the first fault, how many elements had begun, and at which of `ends`; None if there is none."""
+def _chunks(data: bytes) -> Iterable[int]:
+    return range(_CHUNK, len(data) + _CHUNK, _CHUNK)
+
+
+def _fed(data: bytes, schema: etree.XMLSchema, ends: Iterable[int]) -> tuple[Any, int, int] | None:
+    """Return the first fault in lxml's log, how many elements had begun, and at which of `ends`; None if none."""
     target = _Count()
     parser = etree.XMLParser(target=cast(Any, target), schema=schema, **_SAFE)
     begin = 0
@@ -114,11 +110,11 @@ def _fed(data: bytes, schema: etree.XMLSchema, ends: Iterable[int]) -> tuple[str
         parser.feed(data[begin:end])
         begin = end
         if len(log := cast(Any, parser.feed_error_log)):
-            return log[0].message, target.begun, end
+            return log[0], target.begun, end
     try:
         parser.close()
     except etree.XMLSyntaxError:
-        return cast(Any, parser.feed_error_log)[0].message, target.begun, len(data)
+        return cast(Any, parser.feed_error_log)[0], target.begun, begin
     return None
 
 

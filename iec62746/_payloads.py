@@ -1,12 +1,18 @@
 """What a domain asks of payloads: nothing, that those of installed profiles are valid, or that each has one."""
 
+import re
+from dataclasses import replace
+
 from iec62746.domain import OWN_NOUNS, Domain
 from iec62746.envelope import inflate
 from iec62746.errors import EnvelopeError, InvalidMessage, Rule, UnknownProfile
+from iec62746.limits import Limits
 from iec62746.message import Message, Payload
 from iec62746.profiles import Profiles, namespace_of
 
-_KEPT, _LONGEST = 256, 512
+_KEPT = 256
+# A whole start tag, no comment, and no > within an attribute: whatever begins so has that namespace.
+_TAG = re.compile(rb"""<[^!?'"<>]{1,128}(?:"[^"<>]{0,128}"[^'"<>]{0,128}){0,8}>""")
 
 
 class Payloads:
@@ -16,6 +22,8 @@ class Payloads:
         """Check as `domain` has it, by `profiles`."""
         self._is_off, self._must_be_known = domain.payloads == "any", domain.payloads == "known"
         self._profiles, self._limits, self._name = profiles, domain.limits, domain.name
+        # An element out of Compressed may be larger than a message.
+        self._inflated = replace(domain.limits, message=max(domain.limits.message, domain.limits.inflated))
         # By their first tag, which most payloads of a kind share; at most `_KEPT`.
         self._namespaces: dict[bytes, str] = {}
 
@@ -25,28 +33,20 @@ class Payloads:
         if self._is_off or payload is None or message.noun in OWN_NOUNS:
             return None
         try:
-            for item in self._items(payload):
+            for item in items_of(payload, self._limits):
                 self._check(item)
         except EnvelopeError as exc:
             return exc
-        return None
-
-    def _items(self, payload: Payload) -> tuple[bytes, ...]:
-        if payload.operation_set is not None:
-            return tuple(one.item for one in payload.operation_set.operations if one.item is not None)
-        if payload.compressed is None:
-            return payload.items
-        try:
-            return inflate(payload, self._limits).items
         except InvalidMessage:
-            return ()  # it has been told of where it was read
+            return None  # of what cannot be inflated it has been told where it was read
+        return None
 
     def _check(self, item: bytes) -> None:
         namespace = self._namespace_of(item)
         profile = self._profiles.of(namespace)
         if profile is not None:
             try:
-                profile.validate(item)
+                profile.validate(item, self._inflated)
             except UnknownProfile as exc:
                 raise EnvelopeError(Rule.PAYLOAD, str(exc)) from exc
         elif self._must_be_known:
@@ -57,9 +57,8 @@ class Payloads:
         tag = item[: item.find(b">") + 1]
         found = self._namespaces.get(tag)
         if found is None:
-            found = namespace_of(item)
-            # With as many quotes as that, the > is not within one: whatever begins so has that namespace.
-            if len(tag) <= _LONGEST and tag.count(b'"') % 2 == 0 and b"'" not in tag:
+            found = namespace_of(item, self._inflated)
+            if _TAG.fullmatch(tag):
                 if len(self._namespaces) >= _KEPT:
                     self._namespaces.clear()
                 self._namespaces[tag] = found
@@ -70,3 +69,10 @@ class Payloads:
         fault = self.fault(message)
         if fault is not None:
             raise InvalidMessage(f"the payload of {message.verb} {message.noun} is not valid: {fault}") from fault
+
+
+def items_of(payload: Payload, limits: Limits) -> tuple[bytes, ...]:
+    """Return the elements of a payload wherever they stand; raises `InvalidMessage` if they cannot be inflated."""
+    if payload.operation_set is not None:
+        return tuple(one.item for one in payload.operation_set.operations if one.item is not None)
+    return payload.items if payload.compressed is None else inflate(payload, limits).items

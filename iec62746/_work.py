@@ -19,7 +19,7 @@ from iec62746.envelope import payload
 from iec62746.errors import EnvelopeError, Iec62746Error, InvalidAddress, InvalidMessage, LocalError, Refused
 from iec62746.exchange import Exchange, Output
 from iec62746.message import REQUEST_VERBS, Kind, Message, Payload, Result
-from iec62746.outputs import Notice, Send, Ticket, What
+from iec62746.outputs import Notice, Send, Ticket, What, cut
 from iec62746.profiles import is_typed
 from iec62746.reply import Reply, result_of
 
@@ -147,7 +147,7 @@ class Work:
             outputs = self._refused_by_handler(ticket, exc)
         except EnvelopeError as exc:
             # What the peer sent cannot be bound: it is not the handler that failed.
-            outputs = self._refusal(ticket, What.INVALID_PAYLOAD, exc.reply_code, str(exc))
+            outputs = self._refusal(ticket, What.INVALID_PAYLOAD, exc.reply_code, cut(str(exc)))
         except asyncio.CancelledError as exc:
             if _is_cancelled():
                 raise

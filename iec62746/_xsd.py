@@ -13,22 +13,13 @@ from lxml import etree
 
 from iec62746 import _tree
 from iec62746._parser import parse
-from iec62746.errors import EnvelopeError, LocalError
+from iec62746.errors import EnvelopeError, InvalidSchema
 from iec62746.limits import Limits
 
 XSD: Final = "{http://www.w3.org/2001/XMLSchema}"
 _REFERRING: Final = [XSD + name for name in ("include", "import", "redefine", "override")]
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _LARGEST: Final = 64 * 1024 * 1024
-
-
-class InvalidSchema(LocalError):
-    """A schema cannot be used: which file, on which line."""
-
-    def __init__(self, reason: str, *, file: Path, line: int = 0) -> None:
-        """Say `reason`, and where."""
-        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
-        self.reason, self.file, self.line = reason, file, line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,8 @@ def payload(value: str | bytes | etree._Element | Payload | profiles.Typed) -> P
     if isinstance(value, Payload):
         return value
     if profiles.is_typed(value):
-        value = profiles.write(value)
+        # It has just been written, and declares all that it uses.
+        return Payload(items=(Xml(profiles.write(value)),))
     return Payload(items=(element(cast(str | bytes | etree._Element, value)),))
 
 

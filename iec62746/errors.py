@@ -4,6 +4,9 @@ Iec62746Error
 ├── LocalError                nothing was sent: our caller's fault
 │   ├── DomainError           the domain file: which file, key and line
 │   ├── UnknownTransport      no installed transport has that URL scheme
+│   ├── UnknownProfile        no installed payload profile has that name or namespace
+│   ├── InvalidSchema         a schema cannot be used: which file and line
+│   ├── NoExample             no valid example was made of a schema
 │   ├── MissingCapability     the transport lacks what the domain demands
 │   ├── InvalidMessage        it could not be written as a valid envelope
 │   ├── InvalidAddress        no such party or node, or not a legal name
@@ -26,6 +29,7 @@ Iec62746Error
 """
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -110,6 +114,19 @@ class UnknownTransport(LocalError):
 
 class UnknownProfile(LocalError):
     """No installed payload profile is asked for by that name or namespace, or it cannot be used."""
+
+
+class InvalidSchema(LocalError):
+    """A schema cannot be used: which file, on which line."""
+
+    def __init__(self, reason: str, *, file: Path, line: int = 0) -> None:
+        """Say `reason`, and where."""
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.reason, self.file, self.line = reason, file, line
+
+
+class NoExample(LocalError):
+    """No valid example was made of a schema: what is in the way, and what to do."""
 
 
 class MissingCapability(LocalError):

@@ -16,17 +16,12 @@ from iec62746 import _xsd
 from iec62746._example_document import Document, Style
 from iec62746._example_model import Model, Occurrence
 from iec62746._example_values import Impossible
-from iec62746._xsd import InvalidSchema
-from iec62746.errors import LocalError
+from iec62746.errors import InvalidSchema, NoExample
 
 NEEDED: Final = "pip install 'iec62746[profiles]'"
 
 # One that a key or an IDREF makes impossible may be valid with everything in it, or with nothing that may be left out.
 _PLENTY: Final = (0.6, 0.6, 0.6, 1.0, 0.3, 1.0, 0.8, 0.0)
-
-
-class NoExample(LocalError):
-    """No valid example was made of a schema: what is in the way, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from iec62746.errors import (
     TransportError,
 )
 from iec62746.message import EVENT_VERBS, REQUEST_VERBS, Finding, Kind, Message
-from iec62746.outputs import Asked, Completed, Execute, Failed, Notice, Send, SessionSuperseded, Ticket, What, cut
+from iec62746.outputs import Asked, Completed, Execute, Failed, Notice, Send, SessionSuperseded, Ticket, What, cut, told
 from iec62746.policy import Decision, Policy
 from iec62746.profiles import Profiles
 from iec62746.roster import NOUN, Changed, PartyConflict, Roster, State, from_payload
@@ -228,7 +228,7 @@ class Exchange:
         self, delivery: Delivery, sender: str | None, what: What, error: EnvelopeError, now: float
     ) -> list[Output]:
         """Answer what was not read by a FaultMessage, or end the request of ours that it was to answer."""
-        notice = Notice(what, sender or delivery.sender or "?", cut(str(error)), error.reply_code, error.rule)
+        notice = told(what, sender or delivery.sender or "?", error)
         if sender is None:
             return [notice]
         key = delivery.correlation_id
@@ -317,7 +317,7 @@ class Exchange:
         try:
             said = from_payload(message.payload, self._limits)
         except EnvelopeError as exc:
-            return [Notice(What.UNREADABLE, sender, cut(str(exc)), exc.reply_code, exc.rule)]
+            return [told(What.UNREADABLE, sender, exc)]
         if sender == self.party:
             return [SessionSuperseded(said.session)] if self._own.hear(said) else []
         if said.session != self.roster[sender].session:
@@ -341,8 +341,7 @@ class Exchange:
             self._wanted.ended(key)
             out += self._receive_current(ticket, asked)
         elif (fault := self._payloads.fault(ticket.message)) is not None:
-            notice = Notice(What.INVALID_PAYLOAD, ticket.sender, cut(str(fault)), fault.reply_code, fault.rule)
-            out += (notice, self._ended(key, asked, fault))
+            out += (told(What.INVALID_PAYLOAD, ticket.sender, fault), self._ended(key, asked, fault))
         else:
             out.append(Completed(key, self._inflated(ticket.message), asked))
         if self._wanted.is_waiting:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from iec62746.address import Address
-from iec62746.errors import Iec62746Error, Rule
+from iec62746.errors import EnvelopeError, Iec62746Error, Rule
 from iec62746.message import Message
 from iec62746.transport import Outgoing, ReplyTo
 
@@ -62,6 +62,11 @@ class Notice:
     reply_code: str = ""
     rule: Rule | None = None
     """Which rule of the envelope, if it is about that."""
+
+
+def told(what: What, party: str, error: EnvelopeError) -> Notice:
+    """Return the notice of what `error` says of something that `party` sent."""
+    return Notice(what, party, cut(str(error)), error.reply_code, error.rule)
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,7 @@ imported, until somebody asks for it.
 import dataclasses
 import importlib
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,11 +35,9 @@ OURS: Final = "iec62746"
 """The distribution whose profiles give way to others of the same namespace."""
 
 _SMALL = 16_384
-_ATTRIBUTE = rb"""\s+[^\s="'<>/]+\s*=\s*(?:"[^"<]*"|'[^'<]*')"""
-_ROOT = re.compile(rb"<(?:([^\s:/<>!?]+):)?[^\s:/<>!?]+((?:" + _ATTRIBUTE + rb")*)\s*/?>")
 _NAIVE = re.compile(r"The value '\d{4}-\d\d-\d\dT[\d:.]+' is not accepted by the pattern")
-_DECLARED = re.compile(rb"""\sxmlns:?([^\s=]*)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_DEPTH: Final = Limits().depth
+_LIMITS: Final = Limits(message=sys.maxsize)
+"""Of whoever has no domain: how large a payload is, he knows who has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +53,12 @@ class Profile:
     schema: Path
     models: str
 
-    def validate(self, xml: bytes) -> None:
+    def validate(self, xml: bytes, limits: Limits = _LIMITS) -> None:
         """Raise `EnvelopeError` with line and path unless `xml` is one element that is valid by the schema."""
-        self._valid(xml)
+        self._valid(xml, limits)
 
-    def _valid(self, xml: bytes) -> etree._Element:
-        root = parse(xml, Limits(message=max(len(xml), 1), depth=_DEPTH))
+    def _valid(self, xml: bytes, limits: Limits = _LIMITS) -> etree._Element:
+        root = parse(xml, limits)
         schema, lock = _schema(self.schema, self.name)
         if len(xml) < _SMALL:
             with lock:  # its log of errors is one for all threads
@@ -173,10 +172,6 @@ class Profiles:
             raise UnknownProfile(f"no profile {name!r} is installed (installed: {known})")
         return self._by_name[name]
 
-    def of_xml(self, xml: bytes) -> Profile | None:
-        """Return the one of the root element of `xml`, which is well-formed."""
-        return self.of(namespace_of(xml))
-
 
 @cache
 def installed() -> Profiles:
@@ -264,20 +259,13 @@ def bind(xml: bytes) -> Any:
 
     Raises `UnknownProfile` if there is none, `EnvelopeError` with line and path if it is not valid.
     """
-    profile = installed().of_xml(xml)
+    namespace = namespace_of(xml)
+    profile = installed().of(namespace)
     if profile is None:
-        raise UnknownProfile(f"no installed profile has the namespace {namespace_of(xml)!r}: `iec62746 profile list`")
+        raise UnknownProfile(f"no installed profile has the namespace {namespace!r}: `iec62746 profile list`")
     return profile.bind(xml)
 
 
-def namespace_of(xml: bytes) -> str:
-    """Return the namespace of the root element of `xml`, which is well-formed."""
-    # It is asked of every payload that comes and goes, and most begin with the tag.
-    begin = _ROOT.match(xml)
-    if begin is not None:
-        prefix, attributes = begin.groups()
-        for declared, double, single in _DECLARED.findall(attributes):
-            value = double or single
-            if declared == (prefix or b"") and b"&" not in value:
-                return str(value.decode())
-    return _tree.split(parse(xml, Limits(message=max(len(xml), 1), depth=_DEPTH)).tag)[0]
+def namespace_of(xml: bytes, limits: Limits = _LIMITS) -> str:
+    """Return the namespace of the root element of `xml`; raises `EnvelopeError` for what is not well-formed."""
+    return _tree.split(parse(xml, limits).tag)[0]

@@ -177,7 +177,7 @@ def payload_of(file: str | None, domain: Domain) -> Payload | None:
         return None
     limit = domain.limits.message
     try:
-        data = _bytes(file, limit + 1)
+        data = octets_of(file, limit + 1)
     except OSError as exc:
         raise Unusable(f"the payload cannot be read from {file}: {_why(exc)}") from exc
     shown = "standard input" if file == STANDARD_INPUT else file
@@ -189,7 +189,8 @@ def payload_of(file: str | None, domain: Domain) -> Payload | None:
         raise Unusable(f"{shown} is no payload: {exc}") from exc
 
 
-def _bytes(file: str, most: int) -> bytes:
+def octets_of(file: str, most: int) -> bytes:
+    """Return the first `most` octets of `file`, `-` for standard input; raises `OSError`."""
     if file == STANDARD_INPUT:
         return sys.stdin.buffer.read(most)
     with Path(file).open("rb") as stream:

@@ -51,7 +51,10 @@ def example() -> Path:
     """Return the folder of the example: in the wheel it is inside the package, in a clone beside it."""
     package = Path(__file__).parents[1]
     places = (package / "examples/transport-nats", package.parent / "examples/transport-nats")
-    return next(place for place in places if place.is_dir())
+    for place in places:
+        if place.is_dir():
+            return place
+    raise LocalError(f"the example is not installed beside {package}: install iec62746 from its wheel, or a clone")
 
 
 def _refuse(name: str) -> None:

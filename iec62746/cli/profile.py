@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ from lxml import etree
 
 from iec62746 import _forms, _tree
 from iec62746._parser import parse
+from iec62746._payloads import items_of
 from iec62746.cli._new_profile import NewProfile, demand_empty, demand_generator, demand_name, demand_noun, name_of
-from iec62746.cli._party import STANDARD_INPUT, Unusable, ending
-from iec62746.envelope import Reading, decode, inflate
-from iec62746.errors import EnvelopeError, Iec62746Error, InvalidMessage, Rule, UnknownProfile
-from iec62746.example import Examples, NoExample
+from iec62746.cli._party import STANDARD_INPUT, Unusable, ending, octets_of
+from iec62746.envelope import Reading, decode
+from iec62746.errors import EnvelopeError, Iec62746Error, InvalidMessage, NoExample, Rule, UnknownProfile
+from iec62746.example import Examples
 from iec62746.limits import Limits
-from iec62746.message import Payload
 from iec62746.profiles import Profile, installed, namespace_of, plugins
 
 app = typer.Typer(no_args_is_help=True)
@@ -253,10 +252,7 @@ def _verdict(file: str, only: Profile | None) -> _Verdict:
 
 def _read(file: str) -> bytes:
     try:
-        if file == STANDARD_INPUT:
-            return sys.stdin.buffer.read(_LIMITS.message + 1)
-        with Path(file).open("rb") as stream:
-            return stream.read(_LIMITS.message + 1)
+        return octets_of(file, _LIMITS.message + 1)
     except OSError as exc:
         raise Unusable(f"{file} cannot be read: {exc.strerror}") from exc
 
@@ -270,7 +266,11 @@ def _checked(data: bytes, only: Profile | None) -> Iterator[str]:
         return
     payload = decode(data, reading=Reading.TOLERANT).payload
     places = _places(envelope)
-    for item in _items(payload) if payload is not None else ():
+    try:
+        items = items_of(payload, _LIMITS) if payload is not None else ()
+    except InvalidMessage as exc:
+        raise EnvelopeError(Rule.COMPRESSED, str(exc), path="Payload/Compressed") from exc
+    for item in items:
         place = next(places, None)
         try:
             yield _check(item, only)
@@ -288,17 +288,6 @@ def _check(xml: bytes, only: Profile | None) -> str:
         raise EnvelopeError(Rule.PAYLOAD, f"its namespace {namespace!r} is not one of the profile {profile.name}")
     profile.validate(xml)
     return profile.name
-
-
-def _items(payload: Payload) -> tuple[bytes, ...]:
-    if payload.operation_set is not None:
-        return tuple(one.item for one in payload.operation_set.operations if one.item is not None)
-    if payload.compressed is None:
-        return payload.items
-    try:
-        return inflate(payload, _LIMITS).items
-    except InvalidMessage as exc:
-        raise EnvelopeError(Rule.COMPRESSED, str(exc), path="Payload/Compressed") from exc
 
 
 _OWN: Final = ("OperationSet", "Compressed", "ID", "Format")

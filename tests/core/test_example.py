@@ -11,8 +11,8 @@ import xmlschema
 from lxml import etree
 
 from iec62746._example_pattern import Unsupported, matching
-from iec62746._xsd import InvalidSchema
-from iec62746.example import Examples, NoExample
+from iec62746.errors import InvalidSchema, NoExample
+from iec62746.example import Examples
 
 SCHEMAS = Path(__file__).parents[1] / "cli" / "schemas"
 SEEDS = range(200)

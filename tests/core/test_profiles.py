@@ -33,6 +33,7 @@ from iec62746 import (
     VirtualEndNode,
     VirtualTopNode,
     What,
+    Xml,
     decode,
     deflate,
     encode,
@@ -386,7 +387,26 @@ def test_the_tags_that_are_kept_are_bounded_and_never_mixed_up(profile: Profile)
             assert is_taken == ("no profile" not in str(fault))
 
 
-def _event(xml: str) -> Message:
+@pytest.mark.parametrize("begin", ["<!-- one -->", "<!-- > -->", "<?one?>", '<?xml version="1.0"?>', "<!--'>'-->", " "])
+def test_what_stands_before_the_first_tag_says_nothing_of_the_namespace(profile: Profile, begin: str) -> None:
+    rules = Payloads(Domain.parse(NORTH.format(payloads="known")), Profiles({profile.name: profile}))
+    for _ in range(2):
+        for space, is_known in (("urn:other", False), (SPACE, True)):
+            fault = rules.fault(_event(Xml(f'{begin}<Levels xmlns="{space}"/>'.encode())))
+            assert is_known == ("no profile" not in str(fault))
+
+
+@pytest.mark.parametrize(("depth", "is_taken"), [(64, False), (200, True)])
+def test_a_payload_may_be_as_deep_as_the_domain_says(profile: Profile, depth: int, is_taken: bool) -> None:
+    domain = Domain.parse(NORTH.format(payloads="valid") + f"[limits]\ndepth = {depth}\n")
+    deep = f'<x xmlns="urn:other">{"<y>" * 150}{"</y>" * 150}</x>'
+    fault = Payloads(domain, Profiles({profile.name: profile})).fault(_event(Xml(deep.encode())))
+
+    assert is_taken == (fault is None)
+    assert is_taken or "deeper than 64" in str(fault)
+
+
+def _event(xml: str | Xml) -> Message:
     return Message(kind=Kind.EVENT, verb="created", noun="Levels", payload=payload(xml))
 
 

@@ -6,7 +6,7 @@ import pytest
 from xsdata.models.datatype import XmlDateTime
 
 from iec62746 import EnvelopeError, InvalidMessage, Rule
-from iec62746.profiles import installed
+from iec62746.profiles import installed, namespace_of
 from iec62746_profiles.end_device_controls.models import (
     ControlTypeReference,
     EndDeviceControl,
@@ -166,7 +166,7 @@ LEFT_OUT = {
 
 
 def _profile_of(document: bytes) -> str:
-    found = installed().of_xml(document)
+    found = installed().of(namespace_of(document))
     assert found is not None
     return found.name
 

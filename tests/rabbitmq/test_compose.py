@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def test_every_service_comes_up_and_the_parties_talk(broker3: Any, broker4: Any)
         assert f"{ven} answered get MeterReadings: OK" in done.stdout
     assert "RabbitMQ 4." in done.stdout
     assert done.stdout.endswith("stopped: nothing is left\n")
+
+
+def test_the_image_is_given_all_that_the_wheel_is_made_of() -> None:
+    target = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    given = set((HERE / ".dockerignore").read_text("utf-8").split())
+
+    assert {f"!{Path(package).parts[0]}" for package in target["packages"]} <= given
 
 
 def test_nothing_is_open_beyond_loopback(services: dict[str, Any]) -> None:

@@ -1,17 +1,14 @@
 """A connection to Redis or a folder: kombu keeps bindings for all; that a session died is for the others to notice."""
 
 import os
-from typing import Any, Final
+from typing import Any
 
 from iec62746 import Config
 from iec62746_kombu._errors import Removed
 from iec62746_kombu._leases import Leases
 from iec62746_kombu._topology import Binding, Topology
 from iec62746_kombu._url import Place
-from iec62746_kombu._wire import ANSWER, CONNECT, KombuWire, Take
-
-POLL: Final = 0.02
-"""Seconds between looks, where there is nothing but looking."""
+from iec62746_kombu._wire import ANSWER, CONNECT, POLL, KombuWire, Take
 
 
 class LeasedWire(KombuWire):

@@ -1,13 +1,11 @@
 """A connection of any other kind: point to point, to queues that are known by the names of parties."""
 
-from typing import Any, Final
+from typing import Any
 
 from iec62746 import Overloaded, TransportError
 from iec62746_kombu._topology import Binding
-from iec62746_kombu._wire import LENGTH, KombuWire, Parcel, Take
+from iec62746_kombu._wire import LENGTH, POLL, KombuWire, Parcel, Take
 
-POLL: Final = 0.02
-"""Seconds between looks, where there is nothing but looking."""
 _EXCHANGE, _KEY = "Exchange", "RoutingKey"
 
 

@@ -19,6 +19,8 @@ ANSWER: Final = 10.0
 """Seconds for which an answer is waited for, be it a confirm, before the connection counts as lost."""
 LENGTH: Final = 10_000
 """Messages that a queue holds."""
+POLL: Final = 0.02
+"""Seconds between looks, where there is nothing but looking."""
 TICK: Final = 1.0
 """Seconds between signs of life of a connection."""
 CONTENT_TYPE: Final = "application/xml"

@@ -259,30 +259,22 @@ class Decoder:
     def properties(self, head: bytes) -> Properties:
         """Return the property list `head`; raises `ValueError` if it cannot be read."""
         try:
-            return self._properties(head)
+            return self._properties(head)[0]
         except (IndexError, OverflowError, OSError, RecursionError, TypeError, struct.error) as exc:
             raise ValueError(f"a property list cannot be read: {type(exc).__name__}: {exc}") from exc
 
     def is_usual(self, head: bytes) -> bool:
         """Return whether all of `head` can be read, and holds nothing but what `Encoder.properties` writes."""
+        flags = int.from_bytes(head[:2], "big")
         try:
-            flags, at = head[0] << 8 | head[1], 2
-            if flags & 0x8000:
-                at = _short_at(head, at)[1]
-            if flags & 0x2000:
-                size = 4 + int.from_bytes(head[at : at + 4], "big")
-                if not self._is_usual_table(head[at : at + size], size):
-                    return False
-                at += size
-            at += flags >> 12 & 1
-            for flag in (0x0400, 0x0200, 0x0100, 0x0080, 0x0010):
-                if flags & flag:
-                    at = _short_at(head, at)[1]
+            _, end = self._properties(head)
+            is_whole = end == len(head) and not flags & ~_USUAL
+            return is_whole and (not flags & 0x2000 or self._has_usual_table(head, flags))
         except Exception:  # whatever a hostile table makes of pamqp
             return False
-        return at == len(head) and not flags & ~_USUAL
 
-    def _properties(self, head: bytes) -> Properties:
+    def _properties(self, head: bytes) -> tuple[Properties, int]:
+        """Return what `head` says, and where that ends."""
         flags = head[0] << 8 | head[1]
         at = 2
         found: list[Any] = ["", {}, "", "", "", "", ""]
@@ -304,10 +296,13 @@ class Decoder:
             at += 1 + head[at]
         if flags & 0x0010:
             found[6], at = _short_at(head, at)
-        return Properties(*found)
+        return Properties(*found), at
 
-    def _is_usual_table(self, raw: bytes, size: int) -> bool:
-        """Return whether `raw` is what `Encoder` makes of it: pamqp reads on behind a table that is none."""
+    def _has_usual_table(self, head: bytes, flags: int) -> bool:
+        """Return whether the table is as `Encoder` writes it: pamqp reads on behind one that is none."""
+        at = 3 + head[2] if flags & 0x8000 else 2
+        size = 4 + int.from_bytes(head[at : at + 4], "big")
+        raw = head[at : at + size]
         if raw not in self._usual_tables:
             if size > KEPT_TABLE or encoded_table(dict(self._table(raw, size))) != raw:
                 return False

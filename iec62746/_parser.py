@@ -22,6 +22,7 @@ _WIDE = {
 _DECLARATION = re.compile(r"\ufeff?(<\?xml\s[^>]*\?>)?")
 _UTF_8 = tuple(f'<?xml version="1.0" encoding="{name}"?>'.encode() for name in ("UTF-8", "utf-8"))
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE(.*)", re.DOTALL)
+_LIBXML2_DEPTH = 256
 _SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
 
@@ -39,17 +40,30 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
         data = _from_wide(data)
     if b"!" in data and b"<!DOCTYPE" in data:
         _refuse_dtd(data)
+    root = _root(data, limits, limits.depth)
+    if not is_utf_8:
+        _refuse_hidden_dtd(root)
+    return root
+
+
+def parse_element(data: bytes, limits: Limits, around: int) -> etree._Element:
+    """Return the root of `data`, one element of a document in UTF-8 in which it stood in `around` others.
+
+    Raises as `parse` does.
+    """
+    return _root(data, limits, min(limits.depth, _LIBXML2_DEPTH) - around)
+
+
+def _root(data: bytes, limits: Limits, depth: int) -> etree._Element:
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as exc:
-        raise _syntax(exc, data, limits.depth) from None
+        raise _syntax(exc, data, depth) from None
     except ValueError as exc:
         raise EnvelopeError(Rule.NOT_XML, str(exc)) from None
-    if not is_utf_8:
-        _refuse_hidden_dtd(root)
     # Nothing is over its limit without that many of these octets: most messages are not looked at again.
-    if data.count(b"<") > limits.depth:
-        _check_depth(root, limits.depth)
+    if data.count(b"<") > depth:
+        _check_depth(root, depth)
     if len(data) > limits.attributes * len(' a=""') and data.count(b"=") > limits.attributes:
         _check_attributes(root, limits.attributes)
         _check_namespaces(root, limits.attributes)
@@ -245,6 +259,3 @@ def _syntax(exc: etree.XMLSyntaxError, data: bytes, depth: int) -> EnvelopeError
 
 def _code(exc: etree.XMLSyntaxError) -> int:
     return int(exc.code)  # type: ignore[attr-defined]  # lxml sets it; the stubs do not know
-
-
-_LIBXML2_DEPTH = 256

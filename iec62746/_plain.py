@@ -1,22 +1,27 @@
 """The plain case, which is most of them: the header is one pattern, the payload a slice.
 
-To validate the header and to walk its nodes costs as much as to parse them. Where a document is plain (UTF-8, one
+To parse and validate the header and to walk its nodes costs more than all else. Where a document is plain (UTF-8, one
 namespace, no comment, CDATA, processing instruction or reference in the header, nothing in it but text and properties,
 one element in Payload), one pattern, made from the same table as all else, reads its text, and whatever fits it is
-valid by the schema. What does not fit is left to `_read`. Tests hold that both read the same, and that it is valid.
+well-formed and valid by the schema; only what stands in Payload is parsed. What does not fit is left to `_read`. Tests
+hold that both read the same, and that it is valid.
 
 Whatever was read here is plain again when it is written, so it is read again as the same octets.
 """
 
 import re
+from typing import Any
 
 from lxml import etree
 
 from iec62746 import _read
 from iec62746._forms import OWN_IN_PAYLOAD
 from iec62746._items import Xml
+from iec62746._parser import parse_element
 from iec62746._schema import HEADER, M, is_date_time
 from iec62746._validation import is_valid
+from iec62746.errors import EnvelopeError
+from iec62746.limits import Limits
 from iec62746.message import (
     NAMESPACE,
     VERBS,
@@ -31,7 +36,10 @@ from iec62746.message import (
     maker,
 )
 
+_WHITE = " \t\r\n"
 _SPACE = r"[ \t\n]*"
+# No markup, nothing that XML lacks, no \r, which is read as \n, and no >, which may not stand behind ]].
+_CHARACTERS = r"[^<&>\x00-\x08\x0b-\x1f\ufffe\uffff]*"
 _FIELDS = (
     "verb", "noun", "revision", "context", "timestamp", "source", "reply_address", "message_id", "correlation_id",
     "comment",
@@ -39,11 +47,11 @@ _FIELDS = (
 
 
 def _text(name: str, *, is_mandatory: bool = True) -> str:
-    pattern = rf"<{name}>([^<&\r]*)</{name}>{_SPACE}"
+    pattern = rf"<{name}>({_CHARACTERS})</{name}>{_SPACE}"
     return pattern if is_mandatory else f"(?:{pattern})?"
 
 
-_DECLARATION = r'(?:<\?xml version="1\.0"(?: encoding="(?:UTF|utf)-8")?\s*\?>)?\s*'
+_DECLARATION = rf'(?:<\?xml version="1\.0"(?: encoding="(?:UTF|utf)-8")?{_SPACE}\?>)?{_SPACE}'
 _PROPERTY = re.compile(f"<Property>{_SPACE}{_text('Name')}{_text('Value')}</Property>{_SPACE}")
 _HEADER = re.compile(
     rf'\ufeff?{_DECLARATION}<(\w+) xmlns="{NAMESPACE}">{_SPACE}<Header>{_SPACE}'
@@ -68,9 +76,16 @@ _RESULTS = {one.value: one for one in Result}
 _message, _payload_of, _property = maker(Message), maker(Payload), maker(Property)
 _reply_part, _error = maker(ReplyPart), maker(Error)
 
+# As deep as the pattern goes, and an element in Payload is: whether what is parsed is deeper, the parser says.
+_DEPTH, _AROUND = 4, 2
+# What a part is parsed and validated in.
+_FRAME = f'<{{0}} xmlns="{NAMESPACE}"><Header><Verb>get</Verb><Noun/></Header>{{1}}</{{0}}>'
 
-def message(root: etree._Element, data: bytes) -> Message | None:
+
+def message(data: bytes, limits: Limits) -> Message | None:
     """Return the message if its document is plain, and thereby valid; else None."""
+    if len(data) > limits.message or limits.depth < _DEPTH:
+        return None
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -84,29 +99,22 @@ def message(root: etree._Element, data: bytes) -> Message | None:
     if verb not in VERBS or (sent is not None and not is_date_time(sent)):
         return None
     kind, end_tag = _ROOTS[name]
-    request = reply = payload = None
-    rest, at = len(root) - 1, found.end()
+    at, request, reply, payload = found.end(), None, None, None
     if part := _REPLY.match(text, at):
-        rest, at = rest - 1, part.end()
-        reply = _reply(part)
+        at, reply = part.end(), _reply(part)
         if kind is not Kind.RESPONSE:
             return None
     elif part := _PART.match(text, at):
-        rest, at = rest - 1, part.end()
-        if not is_valid(root, len(data)):
-            return None
-        value = _read.part(root[1], _PARTS[part[1]])
-        if value.extensions:
+        at, value = part.end(), _part(part, name, limits)
+        if value is None:
             return None
         request, reply = (None, value) if part[1] == "Reply" else (value, None)
     elif kind is Kind.RESPONSE:
         return None
-    if rest == 1:
-        payload = _payload(root[-1], end_tag, text, at)
+    if text[at:].strip(_WHITE) != end_tag:
+        payload = _payload(text, at, end_tag, limits)
         if payload is None:
             return None
-    elif rest or text[at:].strip() != end_tag:
-        return None
     return _message(
         kind, verb, noun, revision, None, context, sent, source, None, address, None, None,
         message_id, correlation_id, comment, _properties(properties), (), request, reply, payload,
@@ -118,6 +126,23 @@ def _reply(found: re.Match[str]) -> ReplyPart:
     return _reply_part(result=_RESULTS[result], errors=() if code is None else (_error(code=code, reason=reason),))
 
 
+def _part(found: re.Match[str], name: str, limits: Limits) -> Any:
+    """Return the part that was `found` in a document whose root is called `name`; None if it is not plain and valid."""
+    root = _parsed(_FRAME.format(name, found[0]).encode(), limits, 0)
+    if root is None or len(root) != 2 or not is_valid(root, len(found[0])):
+        return None
+    value = _read.part(root[1], _PARTS[found[1]])
+    return None if value.extensions else value
+
+
+def _parsed(data: bytes, limits: Limits, around: int) -> etree._Element | None:
+    """Return the root of `data`, or None: then all of the document is parsed, which says where it is wrong."""
+    try:
+        return parse_element(data, limits, around)
+    except EnvelopeError:
+        return None
+
+
 def _properties(text: str) -> tuple[Property, ...]:
     """Return the properties that `text` is made of."""
     return tuple([_property(name, value) for name, value in _PROPERTY.findall(text)])
@@ -127,17 +152,19 @@ def _is_misplaced(tag: str) -> bool:
     return tag[0] != "{" or tag.startswith(M)
 
 
-def _payload(part: etree._Element, end_tag: str, text: str, at: int) -> Payload | None:
-    """Return the Payload `part` with its one element cut out of `text`; None if what begins at `at` is not that."""
+def _payload(text: str, at: int, end_tag: str, limits: Limits) -> Payload | None:
+    """Return the Payload that begins at `at` with its one element cut out of `text`; None if it is not that."""
     begin, end = _PAYLOAD.match(text, at), text.rfind("</Payload>")
-    if begin is None or text[end + 10 :].strip() != end_tag or len(part) != 1:
+    if begin is None or text[end + 10 :].strip(_WHITE) != end_tag:
         return None
-    xml = text[begin.end() : end].rstrip()
+    xml = text[begin.end() : end].rstrip(_WHITE)
     # Its one child is all that there is: what ends with its end tag has no text or CDATA behind it.
-    if not xml.endswith(f"</{begin[1]}>") or _is_misplaced(part[0].tag):
+    if not xml.endswith(f"</{begin[1]}>"):
         return None
     if not _HAS_DEFAULT.match(begin[2]):
         # What has no prefix in it is in the envelope's namespace; nothing else is declared around it.
         name = len(begin[1]) + 1
         xml = f'{xml[:name]} xmlns="{NAMESPACE}"{xml[name:]}'
-    return _payload_of((Xml(xml.encode()),))
+    data = xml.encode()
+    root = _parsed(data, limits, _AROUND)
+    return None if root is None or _is_misplaced(root.tag) else _payload_of((Xml(data),))

@@ -73,6 +73,11 @@ _DATE_TIME = re.compile(
     r"((Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))[ \t\n\r]*)?"
 )
 _LAST_YEAR = 2**63 - 1
+# Most times are such, and days up to the 28th are in every month.
+_is_usual_date_time = re.compile(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?Z"
+).fullmatch
 
 
 def escape(text: str) -> str:
@@ -91,6 +96,8 @@ def escape_attribute(text: str) -> str:
 
 def is_date_time(text: str) -> bool:
     """True if `text` is an xs:dateTime."""
+    if _is_usual_date_time(text):
+        return True
     found = _DATE_TIME.fullmatch(text)
     if found is None:
         return False

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from lxml import etree
@@ -19,6 +20,7 @@ from iec62746._schema import (
     QNAME,
     ROOTS,
     SEQUENCES,
+    STRING,
     XML_NAMESPACE,
     Place,
     Sequence,
@@ -102,20 +104,23 @@ def _is_tag(tag: str) -> bool:
 # ---------------------------------------------------------------- along the tables
 
 _Write = Callable[[Any], str]
-_Writer = tuple[str, _Write, bool, str]
+_Writer = tuple[str, str, str, _Write | None, bool, str]
+_Writers = tuple[Callable[[Any], tuple[Any, ...]], tuple[_Writer, ...]]
 
 
-def _inside(name: str, value: Any, writers: list[_Writer]) -> str:
+def _inside(name: str, value: Any, writers: _Writers) -> str:
     """Return the content of the element `name`: the fields of `value`, by the table."""
+    values, table = writers
     out: list[str] = []
-    for field, write, is_many, missing in writers:
-        one = getattr(value, field)
+    for one, (field, start, end, write, is_many, missing) in zip(values(value), table, strict=True):
         if one is None or one == ():
             if missing:
                 raise InvalidMessage(f"{name} has no {missing}: the schema demands it")
             continue
         try:
-            if is_many:
+            if write is None:
+                out.append(f"{start}{escape(one)}{end}")
+            elif is_many:
                 out += map(write, one)
             else:
                 out.append(write(one))
@@ -124,9 +129,22 @@ def _inside(name: str, value: Any, writers: list[_Writer]) -> str:
     return "".join(out)
 
 
-def _writers(sequence: Sequence) -> list[_Writer]:
-    """Return, for each place, its field, how to write it, whether that holds several, and its name if mandatory."""
-    return [(one.field, _write_by(one), one.high == MANY, one.name if one.low else "") for one in sequence.places]
+def _writers(sequence: Sequence) -> _Writers:
+    """Return what gives all the values at once; and for each its field, its tags, how it is written (None: as text),
+    whether there are several, and its name if it is mandatory.
+    """
+    places = sequence.places
+    return attrgetter(*[one.field for one in places]), tuple(
+        (
+            one.field,
+            f"<{one.name}>",
+            f"</{one.name}>",
+            None if one.type is STRING and one.name != "*" else _write_by(one),
+            one.high == MANY,
+            one.name if one.low else "",
+        )
+        for one in places
+    )
 
 
 def _write_by(place: Place) -> _Write:

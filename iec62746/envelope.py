@@ -44,17 +44,24 @@ def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DE
     `limits` bounds octets, depth, attributes and what comes out of Compressed. Deviations that were taken are in
     `Message.findings`. Raises `EnvelopeError` with rule, line, path and reply code (61968-100, edition 1).
     """
-    root = parse(data, limits)
-    message = _plain.message(root, data)
-    if message is None and root.tag in _GENERIC and is_valid(root, len(data)):
-        message = _generic_message(root)
+    message = _plain.message(data, limits)
     if message is None:
-        root, message = _other_message(root, reading, len(data))
+        return _of_tree(parse(data, limits), reading, limits, len(data))
+    if reading == _STRICT and (fault := _strict_fault(message)) is not None:
+        raise _strict(fault, parse(data, limits))
+    return message
+
+
+def _of_tree(root: etree._Element, reading: str, limits: Limits, size: int) -> Message:
+    """Return the message in the document `root`, which was read from `size` octets."""
+    message = _generic_message(root) if root.tag in _GENERIC and is_valid(root, size) else None
+    if message is None:
+        root, message = _other_message(root, reading, size)
     if message.payload is not None and message.payload.compressed is not None:
         message = _check_compressed(message, message.payload.compressed, limits)
-    if reading == _STRICT:
-        _check_strict(message, root)
-    elif reading == _TOLERANT and _has_extensions(message):
+    if reading == _STRICT and (fault := _strict_fault(message)) is not None:
+        raise _strict(fault, root)
+    if reading == _TOLERANT and _has_extensions(message):
         message = replace(message, findings=(*message.findings, *misplaced(root)))
     return message
 
@@ -174,19 +181,22 @@ _UUID = re.compile("[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}")
 _HAS_ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)\s*$")
 
 
-def _check_strict(message: Message, envelope: etree._Element) -> None:
-    """Refuse a header without MessageID, CorrelationID or Timestamp, ids that are no UUIDs, and naive times."""
+_StrictFault = tuple[Rule, str, str, str]
+
+
+def _strict_fault(message: Message) -> _StrictFault | None:
+    """Return rule, path, reason and reply code of a missing id or Timestamp, an id that is no UUID, a naive time."""
     if message.kind is Kind.FAULT:
-        return
+        return None
     for name, value in _ids_and_timestamp(message):
         if value is None:
-            raise _strict(Rule.MISSING_ELEMENT, envelope, f"Header/{name}", f"Header has no {name}", "1.5")
+            return Rule.MISSING_ELEMENT, f"Header/{name}", f"Header has no {name}", "1.5"
         if name != "Timestamp" and not _UUID.fullmatch(value):
-            raise _strict(Rule.UUID, envelope, f"Header/{name}", f"{name} {value!r} is no UUID", "1.8")
+            return Rule.UUID, f"Header/{name}", f"{name} {value!r} is no UUID", "1.8"
     for path, value in _times(message):
         if value is not None and not _HAS_ZONE.search(value):
-            reason = f"{path} {value} has no zone: end it with Z or an offset"
-            raise _strict(Rule.NAIVE_TIME, envelope, path, reason, "1.8")
+            return Rule.NAIVE_TIME, path, f"{path} {value} has no zone: end it with Z or an offset", "1.8"
+    return None
 
 
 def _ids_and_timestamp(message: Message) -> tuple[tuple[str, str | None], ...]:
@@ -206,7 +216,8 @@ def _times(message: Message) -> tuple[tuple[str, str | None], ...]:
     )
 
 
-def _strict(rule: Rule, envelope: etree._Element, path: str, reason: str, code: str) -> EnvelopeError:
+def _strict(fault: _StrictFault, envelope: etree._Element) -> EnvelopeError:
+    rule, path, reason, code = fault
     element = envelope.find("/".join(M + name for name in path.split("/")))
     header = envelope.find(f"{M}Header")
     line = next((_tree.line(one) for one in (element, header) if one is not None), 0)

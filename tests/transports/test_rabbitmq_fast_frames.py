@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from iec62746_rabbitmq._demux import Demux
+from iec62746_rabbitmq._demux import BUFFER, Demux
 from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
 
 FRAME_MAX = 4_096
@@ -93,6 +94,16 @@ def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader,
     made.connection_made(wire)
     made.agree(FRAME_MAX)
     return made, reader, wire
+
+
+def feed(made: Demux, octets: bytes) -> None:
+    """Have `made` read `octets`, as the loop does."""
+    while octets:
+        buffer = made.get_buffer(-1)
+        count = min(len(buffer), len(octets))
+        buffer[:count] = octets[:count]
+        octets = octets[count:]
+        made.buffer_updated(count)
 
 
 def delivery(tag: int, body: bytes, **properties: Any) -> bytes:
@@ -234,7 +245,7 @@ async def _split(stream: bytes, chunks: list[bytes]) -> tuple[list[Any], bytes]:
     made.channels[3] = note
     made._fed = float("inf")  # no heartbeat of ours among them
     for chunk in chunks:
-        made.data_received(chunk)
+        feed(made, chunk)
     assert not wire.is_aborted
     reader.feed_eof()
     return note.seen, await reader.read()
@@ -256,11 +267,11 @@ async def test_what_is_no_frame_aborts_the_connection(octets: bytes, why: str) -
     made, reader, wire = demux(asyncio.get_running_loop())
     note = made.channels[3] = Note()
 
-    made.data_received(octets)
+    feed(made, octets)
 
     assert bool(why) == wire.is_aborted
     if why:
-        made.data_received(pamqp_frame.marshal(Heartbeat(), 0))  # nothing after it is read
+        feed(made, pamqp_frame.marshal(Heartbeat(), 0))  # nothing after it is read
         made.connection_lost(None)
         assert why in str(note.seen[-1])
         with pytest.raises(ConnectionAbortedError, match=why):
@@ -286,9 +297,9 @@ async def test_blocked_is_seen_and_still_told_to_aiormq() -> None:
     blocked = pamqp_frame.marshal(Connection.Blocked(reason="low on memory"), 0)
     unblocked = pamqp_frame.marshal(Connection.Unblocked(), 0)
 
-    made.data_received(blocked)
+    feed(made, blocked)
     was_blocked = made.is_blocked
-    made.data_received(unblocked)
+    feed(made, unblocked)
 
     assert (True, False) == (was_blocked, made.is_blocked)
     assert ["unblocked"] == note.seen
@@ -301,17 +312,34 @@ async def test_frames_of_fast_channels_only_are_told_to_aiormq_as_a_heartbeat() 
     made._fed = asyncio.get_running_loop().time() - 2.0
 
     for tag in range(3):
-        made.data_received(pamqp_frame.marshal(Basic.Ack(delivery_tag=tag), 3))
+        feed(made, pamqp_frame.marshal(Basic.Ack(delivery_tag=tag), 3))
 
     reader.feed_eof()
     assert pamqp_frame.marshal(Heartbeat(), 0) == await reader.read()
 
 
+async def test_the_buffer_is_as_large_as_the_frame_that_is_awaited_and_no_longer() -> None:
+    made, _, _ = demux(asyncio.get_running_loop())
+    made.agree(131_072)
+    note = made.channels[3] = Note()
+    body = bytes(100_000)
+    header = ContentHeader(body_size=len(body), properties=Basic.Properties())
+    frames = [Basic.Deliver("c", 1, False, "x", "k"), header, ContentBody(body)]
+    octets, sizes = b"".join(pamqp_frame.marshal(one, 3) for one in frames), list[int]()
+
+    for at in range(0, len(octets), 1_000):
+        feed(made, octets[at : at + 1_000])
+        sizes.append(len(made._buffer))
+
+    assert (1, body) == (note.seen[-1][0].tag, note.seen[-1][2])
+    assert [len(body) + OVERHEAD, BUFFER] == [size for size, _ in groupby(sizes)]
+
+
 async def test_a_protocol_header_goes_to_aiormq_as_it_is() -> None:
     made, reader, wire = demux(asyncio.get_running_loop())
 
-    made.data_received(b"A")
-    made.data_received(b"MQP\0\0\x09\x01")
+    feed(made, b"A")
+    feed(made, b"MQP\0\0\x09\x01")
 
     assert b"AMQP\0\0\x09\x01" == await reader.readexactly(8)
     assert not wire.is_aborted

@@ -35,6 +35,9 @@ _END = b"\xce"
 _HEADER = struct.Struct(">BHIHHQ")
 _TAG = struct.Struct(">QB")
 _ACK = struct.Struct(">BHI4sQBB")
+_NO_HEADERS: Mapping[str, Any] = {}
+_TEXTS = ((0, 0x0400), (1, 0x0200), (2, 0x0100), (3, 0x0080))
+"""The flags of correlation_id, reply_to, expiration and message_id."""
 _SHORTS = tuple(bytes((size,)) for size in range(256))
 
 
@@ -227,6 +230,7 @@ class Decoder:
     def __init__(self) -> None:
         """Know no table of headers yet."""
         self._tables: dict[bytes, Mapping[str, Any]] = {}
+        self._routes: dict[bytes, tuple[str, str]] = {}
         self._usual_tables: set[bytes] = set()
 
     def deliver(self, method: bytes) -> Delivered:
@@ -234,12 +238,21 @@ class Decoder:
         try:
             at = 5 + method[4]
             tag, redelivered = _TAG.unpack_from(method, at)
-            # A key that is no text would come again and again if it ended the connection: it belongs nowhere.
-            exchange, at = _short_at(method, at + 9, "replace")
-            key, _ = _short_at(method, at, "replace")
+            route = method[at + 9 :]
+            exchange, key = self._routes.get(route) or self._route(route)
         except (IndexError, struct.error) as exc:
             raise BadFrame(f"a Basic.Deliver cannot be read: {exc}") from exc
-        return Delivered(tag, bool(redelivered & 1), exchange, key)
+        return Delivered(tag, redelivered & 1 == 1, exchange, key)
+
+    def _route(self, route: bytes) -> tuple[str, str]:
+        """Return exchange and key, which are the same for all that one party sends to one address."""
+        # A key that is no text would come again and again if it ended the connection: it belongs nowhere.
+        exchange, at = _short_at(route, 0, "replace")
+        key, _ = _short_at(route, at, "replace")
+        if len(self._routes) >= KEPT:
+            self._routes.clear()
+        self._routes[route] = exchange, key
+        return exchange, key
 
     def returned(self, method: bytes) -> tuple[int, str]:
         """Return code and text of a Basic.Return; raises `BadFrame`."""
@@ -276,27 +289,33 @@ class Decoder:
     def _properties(self, head: bytes) -> tuple[Properties, int]:
         """Return what `head` says, and where that ends."""
         flags = head[0] << 8 | head[1]
-        at = 2
-        found: list[Any] = ["", {}, "", "", "", "", ""]
+        at, content_type, headers, found = 2, "", _NO_HEADERS, ["", "", "", "", ""]
+        # No call for each text: there are six in most messages.
         if flags & 0x8000:
-            found[0], at = _short_at(head, at)
+            end = at + 1 + head[at]
+            content_type, at = head[at + 1 : end].decode(), end
         if flags & 0x4000:  # content_encoding
             at += 1 + head[at]
         if flags & 0x2000:
             size = 4 + int.from_bytes(head[at : at + 4], "big")
-            found[1] = self._table(head[at : at + size], size)
+            headers = self._table(head[at : at + size], size)
             at += size
         at += (flags >> 12 & 1) + (flags >> 11 & 1)  # delivery_mode, priority
-        for place, flag in ((2, 0x0400), (3, 0x0200), (4, 0x0100), (5, 0x0080)):
+        for place, flag in _TEXTS:
             if flags & flag:
-                found[place], at = _short_at(head, at)
-        if flags & 0x0040:  # timestamp
-            at += 8
-        if flags & 0x0020:  # type
-            at += 1 + head[at]
-        if flags & 0x0010:
-            found[6], at = _short_at(head, at)
-        return Properties(*found), at
+                end = at + 1 + head[at]
+                found[place], at = head[at + 1 : end].decode(), end
+        if flags & 0x0070:
+            if flags & 0x0040:  # timestamp
+                at += 8
+            if flags & 0x0020:  # type
+                at += 1 + head[at]
+            if flags & 0x0010:
+                end = at + 1 + head[at]
+                found[4], at = head[at + 1 : end].decode(), end
+        if at > len(head):
+            raise IndexError("it is cut short")
+        return Properties(content_type, headers, *found), at
 
     def _has_usual_table(self, head: bytes, flags: int) -> bool:
         """Return whether the table is as `Encoder` writes it: pamqp reads on behind one that is none."""

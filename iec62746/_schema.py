@@ -65,7 +65,7 @@ class Simple:
 # What XML 1.0 cannot carry, and what must be escaped: \r too, or the reader gets \n.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_search_special = _SPECIAL.search
+has_special = _SPECIAL.search
 # As libxml2 has it: no white space around it but after a zone, and years up to its limit.
 _DATE_TIME = re.compile(
     r"-?([1-9][0-9]{4,}|[0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -82,7 +82,7 @@ _is_usual_date_time = re.compile(
 
 def escape(text: str) -> str:
     """Return `text` as element content, or raise `InvalidMessage` if XML cannot carry it."""
-    if not _search_special(text):
+    if not has_special(text):
         return text
     if found := _ILLEGAL.search(text):
         raise InvalidMessage(f"XML cannot carry the character U+{ord(found[0]):04X}: leave it out")

@@ -20,12 +20,13 @@ from iec62746._schema import (
     QNAME,
     ROOTS,
     SEQUENCES,
-    STRING,
     XML_NAMESPACE,
     Place,
     Sequence,
+    Simple,
     escape,
     escape_attribute,
+    has_special,
     schema,
 )
 from iec62746.errors import EnvelopeError, InvalidMessage
@@ -104,7 +105,7 @@ def _is_tag(tag: str) -> bool:
 # ---------------------------------------------------------------- along the tables
 
 _Write = Callable[[Any], str]
-_Writer = tuple[str, str, str, _Write | None, bool, str]
+_Writer = tuple[str, str, str, _Write, bool, str]
 _Writers = tuple[Callable[[Any], tuple[Any, ...]], tuple[_Writer, ...]]
 
 
@@ -118,10 +119,10 @@ def _inside(name: str, value: Any, writers: _Writers) -> str:
                 raise InvalidMessage(f"{name} has no {missing}: the schema demands it")
             continue
         try:
-            if write is None:
-                out.append(f"{start}{escape(one)}{end}")
-            elif is_many:
+            if is_many:
                 out += map(write, one)
+            elif start:
+                out.append(f"{start}{one if write is escape and not has_special(one) else write(one)}{end}")
             else:
                 out.append(write(one))
         except (AttributeError, TypeError) as exc:
@@ -130,38 +131,34 @@ def _inside(name: str, value: Any, writers: _Writers) -> str:
 
 
 def _writers(sequence: Sequence) -> _Writers:
-    """Return what gives all the values at once; and for each its field, its tags, how it is written (None: as text),
-    whether there are several, and its name if it is mandatory.
+    """Return what gives all the values at once; and for each its field, its tags if it is text, what writes it, whether
+    there are several, and its name if it is mandatory.
     """
     places = sequence.places
     return attrgetter(*[one.field for one in places]), tuple(
-        (
-            one.field,
-            f"<{one.name}>",
-            f"</{one.name}>",
-            None if one.type is STRING and one.name != "*" else _write_by(one),
-            one.high == MANY,
-            one.name if one.low else "",
-        )
-        for one in places
+        (one.field, *_tags(one), _write_by(one), one.high == MANY, one.name if one.low else "") for one in places
     )
+
+
+def _tags(place: Place) -> tuple[str, str]:
+    is_text = place.name != "*" and isinstance(place.type, Simple) and place.type not in (IDENTIFIER, QNAME)
+    return (f"<{place.name}>", f"</{place.name}>") if is_text else ("", "")
 
 
 def _write_by(place: Place) -> _Write:
     name, kind = place.name, place.type
-    start, end = f"<{name}>", f"</{name}>"
     if name == "*":
         return _item
     if kind is Property:
         return _property
     if kind in SEQUENCES:
-        return lambda value: f"{start}{_inside(name, value, _WRITERS[kind])}{end}"
+        return lambda value: f"<{name}>{_inside(name, value, _WRITERS[kind])}</{name}>"
     if kind is IDENTIFIER:
-        return lambda value: f"<{name}{_attributes(value)}>{escape(value.value)}{end}"
+        return lambda value: f"<{name}{_attributes(value)}>{escape(value.value)}</{name}>"
     if kind is QNAME:
         return lambda value: _qname(name, value)
     write: _Write = kind.write
-    return lambda value: start + write(value) + end
+    return write
 
 
 def _item(value: bytes) -> str:
@@ -169,8 +166,12 @@ def _item(value: bytes) -> str:
 
 
 def _property(one: Property) -> str:
-    value = "" if one.value is None else f"<Value>{escape(one.value)}</Value>"
-    return f"<Property><Name>{escape(one.name)}</Name>{value}</Property>"
+    name, value = one.name, one.value
+    if value is None:
+        return f"<Property><Name>{escape(name)}</Name></Property>"
+    if has_special(name + value):
+        name, value = escape(name), escape(value)
+    return f"<Property><Name>{name}</Name><Value>{value}</Value></Property>"
 
 
 def _attributes(value: ID) -> str:

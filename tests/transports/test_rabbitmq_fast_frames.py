@@ -324,7 +324,7 @@ async def test_the_buffer_is_as_large_as_the_frame_that_is_awaited_and_no_longer
     note = made.channels[3] = Note()
     body = bytes(100_000)
     header = ContentHeader(body_size=len(body), properties=Basic.Properties())
-    frames = [Basic.Deliver("c", 1, False, "x", "k"), header, ContentBody(body)]
+    frames: list[Any] = [Basic.Deliver("c", 1, False, "x", "k"), header, ContentBody(body)]
     octets, sizes = b"".join(pamqp_frame.marshal(one, 3) for one in frames), list[int]()
 
     for at in range(0, len(octets), 1_000):

@@ -3,6 +3,7 @@
     --url URL      the broker; without it a private one is started, which 5,000 connections do not trouble anybody in
     --vens 1000
     --rounds 7     interleaved; each figure is the median, and lowest to highest
+    --without plain   a way that is left out: all of them have their connections at once
 
 All VENs of one way are in one process, the VTN is in another. Ours has two connections a VEN, one to publish and one to
 consume, and does all of the envelope's work; raw has one, takes the same bytes, and looks at none of them. Time is from
@@ -210,9 +211,10 @@ async def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--vens", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--without", choices=["fast", "plain"])
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    ways, base = ("fast", "plain", "raw"), f"fan-{os.getpid()}"
+    ways, base = [way for way in ("fast", "plain", "raw") if way != options.without], f"fan-{os.getpid()}"
     body = await body_of_an_event(base, 1)
     async with AsyncExitStack() as stack:
         url = options.url or stack.enter_context(PrivateBroker(plugins=(), config=[MEMORY])).url().replace("%2F", "")

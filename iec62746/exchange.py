@@ -57,7 +57,7 @@ class Exchange:
         domain.party(party)
         self.domain, self.party = domain, party
         self.is_vtn = party == domain.vtn
-        self.policy = Policy(domain)
+        self.policy = Policy.of(domain)
         self.roster = Roster()
         self._limits = limits = domain.limits
         # 62746-3, 4.4: VENs do not talk to one another. Of itself a party hears its presence.

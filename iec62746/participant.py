@@ -90,7 +90,7 @@ class Participant:
             password=password,
             tls=tls,
             accounts={one.name: one.account for one in self.domain.parties.values() if one.account != one.name},
-            parties=tuple(self.domain.parties),
+            parties=self.domain.parties.keys(),
         )
         self._exchange = Exchange(self.domain, party, now=time.time(), new_id=message_id, profiles=installed())
         self._work = Work(self._exchange, output=self._on_output, connection=lambda: self._connection)

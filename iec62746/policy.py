@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+from weakref import WeakValueDictionary
 
 from iec62746._toml import dotted
 from iec62746.domain import Domain, NodeDefinition
@@ -51,13 +52,25 @@ _NONE: Final = _Rights()
 _OPEN: Final = Decision(is_allowed=True, rule="7", reason="every party may ask the VTN which nodes it may subscribe to")
 
 
+# By the domain's id, which no other has while its policy, which holds it, lives.
+_MADE: "WeakValueDictionary[int, Policy]" = WeakValueDictionary()
+
+
 class Policy:
     """What each party of one domain may do, looked up in tables that are made once.
 
     A right is found by one or two look-ups; a refusal is explained when it happens, and nothing is kept of it.
     """
 
-    __slots__ = ("_current", "_domain", "_published", "_rights")
+    __slots__ = ("__weakref__", "_current", "_domain", "_published", "_rights")
+
+    @classmethod
+    def of(cls, domain: Domain) -> "Policy":
+        """Return the one of `domain`, which all its parties in this process share."""
+        found = _MADE.get(id(domain))
+        if found is None:
+            found = _MADE[id(domain)] = cls(domain)
+        return found
 
     def __init__(self, domain: Domain) -> None:
         """Make the tables of `domain`; parties of the same roles share theirs."""

@@ -4,7 +4,7 @@ A transport carries bytes. Correlation, deadlines, retries, re-opening, duplicat
 core's. The conformance kit holds a transport to what it declares here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -174,7 +174,7 @@ class Config:
     tls: "ssl.SSLContext | None" = None
     will: Outgoing | None = None
     accounts: Mapping[str, str] = field(default_factory=dict)
-    parties: tuple[str, ...] = ()
+    parties: Collection[str] = ()
 
 
 Deliver = Callable[[Delivery], Awaitable[None]]

@@ -14,7 +14,7 @@ from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from iec62746_rabbitmq._demux import BUFFER, Demux
+from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, Demux
 from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
 
 FRAME_MAX = 4_096
@@ -99,11 +99,16 @@ def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader,
 def feed(made: Demux, octets: bytes) -> None:
     """Have `made` read `octets`, as the loop does."""
     while octets:
-        buffer = made.get_buffer(-1)
-        count = min(len(buffer), len(octets))
-        buffer[:count] = octets[:count]
-        octets = octets[count:]
-        made.buffer_updated(count)
+        octets = octets[feed_once(made, octets) :]
+
+
+def feed_once(made: Demux, octets: bytes) -> int:
+    """Have `made` read as many of `octets` as it has room for; returns how many."""
+    buffer = made.get_buffer(-1)
+    count = min(len(buffer), len(octets))
+    buffer[:count] = octets[:count]
+    made.buffer_updated(count)
+    return count
 
 
 def delivery(tag: int, body: bytes, **properties: Any) -> bytes:
@@ -332,7 +337,21 @@ async def test_the_buffer_is_as_large_as_the_frame_that_is_awaited_and_no_longer
         sizes.append(len(made._buffer))
 
     assert (1, body) == (note.seen[-1][0].tag, note.seen[-1][2])
-    assert [len(body) + OVERHEAD, BUFFER] == [size for size, _ in groupby(sizes)]
+    assert [len(body) + OVERHEAD, FIRST_BUFFER] == [size for size, _ in groupby(sizes)]
+
+
+async def test_the_buffer_grows_while_reads_fill_it_up_to_a_bound() -> None:
+    made, _, _ = demux(asyncio.get_running_loop())
+    note = made.channels[3] = Note()
+    octets, sizes = b"".join(delivery(tag, bytes(1_000)) for tag in range(1, 301)), list[int]()
+
+    while octets:
+        sizes.append(len(made._buffer))
+        octets = octets[feed_once(made, octets) :]
+
+    assert list(range(1, 301)) == [one[0].tag for one in note.seen]
+    assert [size for size, _ in groupby(sizes)] == [FIRST_BUFFER << doubled for doubled in range(5)]
+    assert MOST_BUFFER == sizes[-1]
 
 
 async def test_a_protocol_header_goes_to_aiormq_as_it_is() -> None:

@@ -1,6 +1,7 @@
 """The names and keys of `wire.md`: exchanges, queues, who may send where, and what a delivery's place says."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,7 +47,7 @@ class Topology:
     point a party has one queue, which all know by the party's name.
     """
 
-    def __init__(self, domain: str, party: str, vtn: str, session: str, parties: tuple[str, ...]) -> None:
+    def __init__(self, domain: str, party: str, vtn: str, session: str, parties: Collection[str]) -> None:
         """Name things for `party`."""
         self.domain, self.party, self.vtn, self.session = domain, party, vtn, session
         self.is_vtn = party == vtn

@@ -25,8 +25,10 @@ FIRST_FRAME_MAX = 131_072
 """Octets of the largest frame until `frame_max` is agreed on."""
 NO_FRAME_MAX = 1_048_576
 """Octets of the largest frame where the peer agrees to any (frame_max 0)."""
-BUFFER = 16_384
-"""Octets that are read at once, or as many as the frame that is awaited has."""
+FIRST_BUFFER = 4_096
+"""Octets read at once, or as many as the awaited frame has; twice as many after a read that fills the buffer."""
+MOST_BUFFER = 65_536
+"""Octets up to which that grows."""
 SIGN_OF_LIFE = 1.0
 """Seconds after which frames that aiormq does not see are told to it as one heartbeat."""
 
@@ -66,7 +68,8 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
         self.is_blocked = False
         """True while the broker takes no messages by this connection."""
         self._loop_time = loop.time
-        self._buffer = bytearray(BUFFER)
+        self._size = FIRST_BUFFER
+        self._buffer = bytearray(FIRST_BUFFER)
         self._filled, self._wanted = 0, FRAME.size
         self._most = FIRST_FRAME_MAX
         self._is_first = True
@@ -107,6 +110,8 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Split what was read into frames."""
         self._filled += nbytes
+        if self._filled == self._size < MOST_BUFFER:
+            self._size *= 2
         if self._is_first:
             self._is_first = False
             self._is_foreign = self._buffer[:1] == b"A"  # a peer that refuses the version sends a protocol header
@@ -154,7 +159,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     def _keep(self, rest: bytes, wanted: int) -> None:
         """Begin the buffer with `rest`, the beginning of a frame of `wanted` octets."""
-        size = max(wanted, BUFFER)
+        size = max(wanted, self._size)
         if len(self._buffer) != size:
             self._buffer = bytearray(size)
         self._buffer[: len(rest)] = rest

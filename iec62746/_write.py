@@ -113,11 +113,12 @@ def _inside(name: str, value: Any, writers: _Writers) -> str:
     """Return the content of the element `name`: the fields of `value`, by the table."""
     values, table = writers
     out: list[str] = []
-    for one, (field, start, end, write, is_many, missing) in zip(values(value), table, strict=True):
-        if one is None or one == ():
-            if missing:
-                raise InvalidMessage(f"{name} has no {missing}: the schema demands it")
+    for one, writer in zip(values(value), table, strict=True):
+        if not one and (one is None or one == ()):  # most are: the rest is not looked at
+            if writer[-1]:
+                raise InvalidMessage(f"{name} has no {writer[-1]}: the schema demands it")
             continue
+        field, start, end, write, is_many, _ = writer
         try:
             if is_many:
                 out += map(write, one)

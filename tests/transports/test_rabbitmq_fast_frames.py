@@ -27,6 +27,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written, self.is_aborted, self.is_paused = b"", False, False
+        self.blocks = list[bool]()
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -90,7 +91,7 @@ def unmarshalled(octets: bytes) -> list[Any]:
 
 def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader, Wire]:
     reader, wire = asyncio.StreamReader(limit=10_000_000), Wire()
-    made = Demux(reader, loop)
+    made = Demux(reader, loop, wire.blocks.append)
     made.connection_made(wire)
     made.agree(FRAME_MAX)
     return made, reader, wire
@@ -297,7 +298,7 @@ def test_bodies_of_returns_are_not_kept() -> None:
 
 
 async def test_blocked_is_seen_and_still_told_to_aiormq() -> None:
-    made, reader, _ = demux(asyncio.get_running_loop())
+    made, reader, wire = demux(asyncio.get_running_loop())
     note = made.channels[3] = Note()
     blocked = pamqp_frame.marshal(Connection.Blocked(reason="low on memory"), 0)
     unblocked = pamqp_frame.marshal(Connection.Unblocked(), 0)
@@ -308,6 +309,7 @@ async def test_blocked_is_seen_and_still_told_to_aiormq() -> None:
 
     assert (True, False) == (was_blocked, made.is_blocked)
     assert ["unblocked"] == note.seen
+    assert [True, False] == wire.blocks
     assert blocked + unblocked == await reader.readexactly(len(blocked + unblocked))
 
 

@@ -219,7 +219,7 @@ class _Publisher:
             return self._way
 
     async def _open_way(self) -> _OnTheWay:
-        if self._links.publishing.is_blocked:
+        if self._links.publishing.wire.is_blocked:
             raise Overloaded("the broker takes no messages: an alarm", outcome=Outcome.NOT_SENT)
         try:
             return await self.open()

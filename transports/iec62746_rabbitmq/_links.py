@@ -31,8 +31,6 @@ COMMAND = 10.0
 """Seconds that declaring, binding or consuming may take: on 4.x it can hang."""
 CLOSE = 0.8
 """Seconds that closing may take; then the sockets are reset."""
-LOOK = 0.2
-"""Seconds between two looks whether the broker takes messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +82,34 @@ class Watch(Protocol):
         ...
 
 
+def _nobody(_: bool) -> None:
+    """Hear it for nobody."""
+
+
 class Wire(aiormq.TransportFactory):
-    """Opens the socket of one connection, and can reset it."""
+    """Opens the socket of one connection, sees whether the broker takes messages by it, and can reset it."""
 
     transport: asyncio.Transport | None = None
+
+    def __init__(self) -> None:
+        """Begin with a broker that takes messages."""
+        self.is_blocked = False
+        """True while the broker takes no messages: its memory or disk is full."""
+        self.tell: Callable[[bool], None] = _nobody
+        """Is told when that changes."""
+
+    def see(self, is_blocked: bool) -> None:
+        """Note Connection.Blocked or Connection.Unblocked, for which aiormq has no callback."""
+        if is_blocked != self.is_blocked:
+            self.is_blocked = is_blocked
+            self.tell(is_blocked)
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return reader and writer, as aiormq asks."""
         provider = kwargs.pop("ssl_context_provider")
         tls = await provider.get_context() if url.scheme == "amqps" else None
         loop = asyncio.get_running_loop()
-        reader = TolerantReader(loop=loop)
+        reader = TolerantReader(loop, self.see)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         self.transport, _ = await loop.create_connection(
             lambda: protocol, url.host or "", url.port or 0, ssl=tls, ssl_shutdown_timeout=CLOSE if tls else None
@@ -144,17 +159,6 @@ class Link:
         if not self.is_closing:
             watch.lost(_errors.lost(exc, f"the connection to {self._what}"))
 
-    @property
-    def is_blocked(self) -> bool:
-        """True if the broker takes nothing by it: its memory or disk is full."""
-        ready = self.connection.ready()
-        try:
-            ready.send(None)
-        except StopIteration:
-            return False
-        ready.close()
-        return True
-
     async def channel(self, *, has_confirms: bool) -> aiormq.Channel:
         """Return a new channel; raises what aiormq raises, `TimeoutError` after `COMMAND` seconds."""
         # Without a limit it hangs while the connection is blocked.
@@ -195,7 +199,6 @@ class Links:
         self._watch = watch
         self.publishing = Link(target, "publish", wire())
         self.consuming = Link(target, "consume", wire())
-        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect; raises as `Link.open` does."""
@@ -206,16 +209,9 @@ class Links:
         except BaseException:
             await self.aclose()
             raise
-        self._looking = asyncio.create_task(self._look_for_alarms(), name="looks whether the broker takes messages")
-
-    async def _look_for_alarms(self) -> None:
-        """Tell when the broker takes no more, and again: aiormq has no callback for it."""
-        while True:
-            await asyncio.sleep(LOOK)
-            if self.publishing.is_blocked:
-                self._watch.blocked(True)
-                await self.publishing.connection.ready()
-                self._watch.blocked(False)
+        self.publishing.wire.tell = self._watch.blocked
+        if self.publishing.wire.is_blocked:
+            self._watch.blocked(True)
 
     def fail(self, cause: SessionLost) -> None:
         """End the session: what it has not sent yet is not sent any more."""
@@ -225,7 +221,4 @@ class Links:
 
     async def aclose(self) -> None:
         """Close; idempotent, never raises, takes at most about `CLOSE` seconds."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
         await asyncio.gather(self.publishing.close(), self.consuming.close())

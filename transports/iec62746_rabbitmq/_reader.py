@@ -5,19 +5,24 @@ a broken connection. From an inbox that is acked it would come again, and end th
 """
 
 import asyncio
+from collections.abc import Callable
 
 from pamqp.header import ContentHeader
 
-from iec62746_rabbitmq._frames import Decoder
+from iec62746_rabbitmq._frames import BLOCKED, DELIVER, HEADER, METHOD, UNBLOCKED, Decoder
 
-METHOD, HEADER = 1, 2
-DELIVER = b"\0\x3c\0\x3c"
+_BLOCKED_OR_NOT = (BLOCKED, UNBLOCKED)
 _FIXED = 12
 """Octets of a content header before the flags that say which properties follow."""
 
 
 class TolerantReader(asyncio.StreamReader):
     """A reader of frames, as aiormq reads them: one octet, six more, the payload with its end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, see: Callable[[bool], None]) -> None:
+        """Read in `loop`; `see` is told when the broker takes no messages, and when it takes them again."""
+        super().__init__(loop=loop)
+        self._see = see
 
     _kind = 0
     _head = b""
@@ -37,6 +42,8 @@ class TolerantReader(asyncio.StreamReader):
                 return data if self._decoder.is_usual(data[_FIXED:-1]) else _readable_header(data)
             if self._kind == METHOD and data.startswith(DELIVER):
                 return _readable_delivery(data)
+            if self._kind == METHOD and data.startswith(_BLOCKED_OR_NOT):
+                self._see(data.startswith(BLOCKED))
         return data
 
 

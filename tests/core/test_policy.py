@@ -1,9 +1,11 @@
+import gc
 import json
 import tomllib
 from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -509,3 +511,17 @@ def test_the_example_lets_every_pattern_run_in_both_directions(ven: str) -> None
         if not decision
     ]
     assert refused == []
+
+
+def test_all_parties_of_a_domain_share_its_policy_and_nobody_keeps_it() -> None:
+    domain = Domain.parse(NORTH, "north.toml")
+    other = Domain.parse(NORTH, "north.toml")
+
+    policy = Policy.of(domain)
+
+    assert policy is Policy.of(domain)
+    assert policy is not Policy.of(other)
+    gone = ref(policy)
+    del policy
+    gc.collect()
+    assert gone() is None

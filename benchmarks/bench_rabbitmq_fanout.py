@@ -230,7 +230,12 @@ async def main() -> None:
         for number in range(options.rounds + 1):
             for vens, publish in sides.values():
                 await vens.round(publish, is_noted=number > 0)
-    print(f"one event of {len(body)} octets to {options.vens:,} VENs, {options.rounds} rounds")
+        show(sides, len(body), options)
+
+
+def show(sides: dict[str, tuple[Vens, Any]], octets: int, options: argparse.Namespace) -> None:
+    # Before they are closed: that takes minutes where there are thousands.
+    print(f"one event of {octets} octets to {options.vens:,} VENs, {options.rounds} rounds")
     print("acks, prefetch, delivery mode 1 and confirms alike; not mandatory")
     raw = sides["raw"][0]
     for way, (vens, _) in sides.items():

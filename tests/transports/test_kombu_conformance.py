@@ -1,4 +1,4 @@
-"""kombu's transports keep the contract: Redis, RabbitMQ by pyamqp, and the filesystem; the whole kit."""
+"""kombu's transports keep the contract: Redis, RabbitMQ 3.10 and 4 by pyamqp, and the filesystem; the whole kit."""
 
 import json
 import os
@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from iec62746_rabbitmq.private import NoBroker, PrivateBroker
+from iec62746_rabbitmq.private import NoBroker, PrivateBroker, rabbitmq4
 
 pytestmark = pytest.mark.timeout(600)
 
 RUNS = {
     "kombu+redis://private": ["core"],
     "kombu+pyamqp://private": ["core", "realtime"],
+    "kombu+pyamqp://private4": ["core", "realtime"],
     "kombu+filesystem://private": ["core"],
 }
 UNDECLARED = {
@@ -39,9 +40,9 @@ def lacks(url: str) -> str:
     """Return why that run cannot be, or nothing."""
     if url == "kombu+redis://private" and shutil.which("redis-server") is None:
         return "no redis-server: apt install redis-server"
-    if url == "kombu+pyamqp://private":
+    if "pyamqp" in url:
         try:
-            PrivateBroker().close()
+            PrivateBroker(root=rabbitmq4() if url.endswith("4") else None).close()
         except NoBroker as exc:
             return str(exc)
     return ""

@@ -39,8 +39,8 @@ def promised(url: str) -> Capabilities:
         ("kombu+redis://localhost/0?lease=1", "lease is '1': write seconds, 3 to 40"),
         ("kombu+redis://localhost/0?lease=60", "lease is '60': write seconds, 3 to 40"),
         ("kombu+redis://localhost/0?lease=soon", "lease is 'soon': write seconds"),
-        ("kombu+redis://localhost/0?db=1", r"knows \?lease=SECONDS: not db"),
-        ("kombu+redis://localhost/0?ssl_cert_reqs=required", r"knows \?lease=SECONDS: not ssl_cert_reqs"),
+        ("kombu+redis://localhost/0?db=1", r"knows \?lease=…: not db"),
+        ("kombu+redis://localhost/0?ssl_cert_reqs=required", r"knows \?lease=…: not ssl_cert_reqs"),
         ("kombu+pyamqp://localhost/?lease=5", "knows no query: not lease"),
         ("kombu+filesystem://folder", r"write kombu\+filesystem:///FOLDER"),
         ("kombu+filesystem:///", r"write kombu\+filesystem:///FOLDER"),
@@ -103,7 +103,7 @@ def test_what_keeps_its_bindings_to_a_connection_promises_next_to_nothing(url: s
 
 @pytest.mark.parametrize(
     ("query", "is_encrypted"),
-    [("?ssl_cert_reqs=required&ssl_ca_certs=ca.pem", True), ("?ssl_cert_reqs=none", False), ("", False)],
+    [("?ssl_cert_reqs=required&ssl_ca_certs=ca.pem", True), ("?ssl_cert_reqs=none", False), ("", True)],
 )
 def test_tls_that_asks_nobody_who_is_there_is_not_called_encrypted(query: str, is_encrypted: bool) -> None:
     assert is_encrypted == promised(f"kombu+rediss://localhost/0{query}").is_encrypted

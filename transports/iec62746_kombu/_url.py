@@ -1,9 +1,11 @@
 """What a `kombu+NAME://` URL says, and what kombu's transport of that name can truly do."""
 
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from kombu.transport import TRANSPORT_ALIASES, get_transport_cls
 
@@ -34,7 +36,9 @@ _KINDS: Final = {
 }
 """All others are point to point: what they share is theirs, and nobody has measured it."""
 _ENCRYPTED: Final = frozenset({"amqps", "rediss"})
-_VERIFIED: Final = frozenset({"required", "CERT_REQUIRED"})
+_TLS: Final = ("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""What is said of TLS in the query of an encrypted transport."""
+_ASKED: Final = {"required": ssl.CERT_REQUIRED, "none": ssl.CERT_NONE}
 # kombu's own extras, where they are not called as the transport is.
 _EXTRAS: Final = {"rediss": "redis", "sentinel": "redis", "sqla": "sqlalchemy", "kafka": "confluentkafka", "SQS": "sqs"}
 
@@ -50,7 +54,10 @@ class Place:
     folder: str = ""
     """Of the filesystem: where everything is."""
     lease: float = LEASE
+    tls: Mapping[str, Any] | None = None
+    """What kombu is given besides, where that is encrypted."""
     is_encrypted: bool = False
+    """True if it is, and the server is asked who it is."""
 
     @property
     def is_redis(self) -> bool:
@@ -133,15 +140,30 @@ def _network(name: str, kind: Kind, rest: str) -> Place:
     if not host or parts.fragment:
         raise InvalidAddress(f"write kombu+{name}://USER:PASSWORD@HOST:PORT/…; quote / as %2F")
     query = _query(name, parts.query)
-    rest_of_query = {key: value for key, value in query.items() if key.startswith("ssl_")}
+    tls = _tls(name, query) if name in _ENCRYPTED else None
     return Place(
         name=name,
         kind=kind,
-        url=urlunsplit(parts._replace(query=urlencode(rest_of_query))),
+        url=urlunsplit(parts._replace(query="")),
         lease=_lease(query),
-        # Without that kombu encrypts, and asks nobody who is at the other end.
-        is_encrypted=name in _ENCRYPTED and query.get("ssl_cert_reqs") in _VERIFIED,
+        tls=tls,
+        is_encrypted=tls is not None and query.get("ssl_cert_reqs") != "none",
     )
+
+
+def _tls(name: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `name` is given: its server is asked for a certificate in its own name unless the URL says none."""
+    asked, checked = query.get("ssl_cert_reqs", "required"), query.get("ssl_check_hostname", "true")
+    for key, value, known in (("ssl_cert_reqs", asked, _ASKED), ("ssl_check_hostname", checked, ("true", "false"))):
+        if value not in known:
+            raise InvalidAddress(f"{key} is {value!r}: write {' or '.join(known)}")
+    files = {key: query[key] for key in _TLS[2:] if key in query}
+    is_checked = checked == "true" and asked != "none"
+    if name == "rediss":
+        return {"ssl_cert_reqs": _ASKED[asked], "ssl_check_hostname": is_checked, **files}
+    # py-amqp has other names; it checks that of the server if it is given a place for it, which kombu fills.
+    named: dict[str, Any] = {"server_hostname": None} if is_checked else {}
+    return {"cert_reqs": _ASKED[asked], **named, **{key.removeprefix("ssl_"): files[key] for key in files}}
 
 
 def _query(name: str, text: str) -> dict[str, str]:
@@ -150,9 +172,10 @@ def _query(name: str, text: str) -> dict[str, str]:
     except ValueError:
         raise InvalidAddress(f"kombu+{name}: write queries like ?lease=30") from None
     known = {"lease"} if _KINDS[name] is Kind.LEASED else set()
-    if unknown := sorted(key for key in query if key not in known and not (name in _ENCRYPTED and key[:4] == "ssl_")):
-        also = ", and ssl_… of kombu's" if name in _ENCRYPTED else ""
-        raise InvalidAddress(f"kombu+{name} knows {'?lease=SECONDS' if known else 'no query'}{also}: not {unknown[0]}")
+    known |= set(_TLS) if name in _ENCRYPTED else set()
+    if unknown := sorted(set(query) - known):
+        say = ", ".join(f"?{key}=…" for key in sorted(known)) or "no query"
+        raise InvalidAddress(f"kombu+{name} knows {say}: not {unknown[0]}")
     return query
 
 
@@ -172,4 +195,4 @@ def check(place: Place, has_tls: bool) -> None:
     if place.name == "filesystem" and not place.folder:
         raise InvalidAddress("kombu+filesystem://private is for the conformance kit: write kombu+filesystem:///FOLDER")
     if has_tls:
-        raise LocalError(f"kombu+{place.name} takes certificates by its URL: ?ssl_cert_reqs=required&ssl_ca_certs=FILE")
+        raise LocalError(f"kombu+{place.name} takes certificates by its URL: ?ssl_ca_certs=FILE")

@@ -121,10 +121,13 @@ class KombuWire:
     def open(self) -> None:
         """Connect once, and declare the exchanges: whoever publishes, and whoever binds, has to."""
         password = self._config.password
+        # kombu writes into what it is given.
+        tls: Any = dict(self._place.tls or {})
         self._connection = Connection(
             self._place.url,
             connect_timeout=CONNECT,
             transport_options=self._options(),
+            ssl=tls or False,
             **self._own(),
         )
         if password is not None and self._connection.userid is None:

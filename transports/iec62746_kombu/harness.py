@@ -2,6 +2,7 @@
 
     iec62746 transport conform kombu+redis://private             # a redis-server
     iec62746 transport conform kombu+pyamqp://private            # a RabbitMQ
+    iec62746 transport conform kombu+pyamqp://private4           # RabbitMQ 4, where scripts/rabbitmq4 put it
     iec62746 transport conform kombu+filesystem://private        # a folder
 
 Any other host, and any other transport of kombu's, is used as it is.
@@ -39,7 +40,7 @@ def harness(url: str) -> Harness:
     """Return the harness for `url`."""
     parts = urlsplit(url)
     name = parts.scheme.partition("+")[2]
-    if parts.netloc == "private":
+    if parts.netloc == "private" or (name, parts.netloc) == ("pyamqp", "private4"):
         made = {"redis": RedisHarness, "pyamqp": AmqpHarness, "filesystem": FolderHarness}.get(name)
         if made is None:
             raise LocalError(f"there is no private {name}: redis, pyamqp and filesystem can be private")
@@ -199,15 +200,18 @@ class AmqpHarness(Harness):
     def __init__(self, url: str) -> None:
         """Prepare; the node starts with the first `set_up`."""
         super().__init__(url)
+        self._is_4 = urlsplit(url).hostname == "private4"
         self._broker: PrivateBroker | None = None
 
     async def set_up(self, domain: Domain) -> None:
         """Start the node if it does not run."""
         if self._broker is None:
             # Of the distribution's other transport, and for tests only: nobody else needs its client library.
-            from iec62746_rabbitmq.private import PrivateBroker
+            from iec62746_rabbitmq.harness import REFUSALS
+            from iec62746_rabbitmq.private import PrivateBroker, rabbitmq4
 
-            self._broker = PrivateBroker(plugins=())
+            root, config = (rabbitmq4(), REFUSALS) if self._is_4 else (None, ())
+            self._broker = PrivateBroker(root=root, plugins=(), config=config)
             await asyncio.to_thread(self._broker.start)
 
     async def tear_down(self) -> None:

@@ -40,21 +40,22 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
         data = _from_wide(data)
     if b"!" in data and b"<!DOCTYPE" in data:
         _refuse_dtd(data)
-    root = _root(data, limits, limits.depth)
+    root = _root(data, limits, limits.depth, 0)
     if not is_utf_8:
         _refuse_hidden_dtd(root)
     return root
 
 
 def parse_element(data: bytes, limits: Limits, around: int) -> etree._Element:
-    """Return the root of `data`, one element of a document in UTF-8 in which it stood in `around` others.
+    """Return the root of `data`, one element of a document in UTF-8; raises as `parse` does.
 
-    Raises as `parse` does.
+    It stood in `around` others, the outermost of which declared one namespace.
     """
-    return _root(data, limits, min(limits.depth, _LIBXML2_DEPTH) - around)
+    return _root(data, limits, min(limits.depth, _LIBXML2_DEPTH) - around, 1 if around else 0)
 
 
-def _root(data: bytes, limits: Limits, depth: int) -> etree._Element:
+def _root(data: bytes, limits: Limits, depth: int, declared: int) -> etree._Element:
+    """Return the root of `data`, which may be `depth` elements deep, and around which namespaces are `declared`."""
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as exc:
@@ -64,9 +65,10 @@ def _root(data: bytes, limits: Limits, depth: int) -> etree._Element:
     # Nothing is over its limit without that many of these octets: most messages are not looked at again.
     if data.count(b"<") > depth:
         _check_depth(root, depth)
-    if len(data) > limits.attributes * len(' a=""') and data.count(b"=") > limits.attributes:
+    most = limits.attributes - declared
+    if len(data) > most * len(' a=""') and data.count(b"=") > most:
         _check_attributes(root, limits.attributes)
-        _check_namespaces(root, limits.attributes)
+        _check_namespaces(root, most, limits.attributes)
     return root
 
 
@@ -214,13 +216,13 @@ def _check_attributes(root: etree._Element, most: int) -> None:
         raise _too_many(f"an element has {len(found.attrib)} attributes: the limit is {most}", found)
 
 
-def _check_namespaces(root: etree._Element, most: int) -> None:
+def _check_namespaces(root: etree._Element, most: int, limit: int) -> None:
     """Raise for more than `most` namespaces that hold at once: to cut out an element takes time for each of them."""
     count = 0
     for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
         count += 1 if event == "start-ns" else -1
         if count > most:
-            raise _too_many(f"more than {most} namespaces are declared in one place", root)
+            raise _too_many(f"more than {limit} namespaces are declared in one place", root)
 
 
 def _too_many(reason: str, element: etree._Element) -> EnvelopeError:

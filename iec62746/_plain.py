@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from iec62746 import _read
-from iec62746._forms import OWN_IN_PAYLOAD
+from iec62746._forms import OWN_IN_PAYLOAD, is_own
 from iec62746._items import Xml
 from iec62746._parser import parse_element
 from iec62746._schema import HEADER, M, is_date_time
@@ -37,7 +37,7 @@ from iec62746.message import (
 )
 
 _WHITE = " \t\r\n"
-_SPACE = r"[ \t\n]*"
+_SPACE = r"[ \t\n]*+"
 # No markup, nothing that XML lacks, no \r, which is read as \n, and no >, which may not stand behind ]].
 _CHARACTERS = r"[^<&>\x00-\x08\x0b-\x1f\ufffe\uffff]*"
 _FIELDS = (
@@ -54,11 +54,11 @@ def _text(name: str, *, is_mandatory: bool = True) -> str:
 _DECLARATION = rf'(?:<\?xml version="1\.0"(?: encoding="(?:UTF|utf)-8")?{_SPACE}\?>)?{_SPACE}'
 _PROPERTY = re.compile(f"<Property>{_SPACE}{_text('Name')}{_text('Value')}</Property>{_SPACE}")
 _HEADER = re.compile(
-    rf'\ufeff?{_DECLARATION}<(\w+) xmlns="{NAMESPACE}">{_SPACE}<Header>{_SPACE}'
+    rf'\ufeff?{_DECLARATION}<(\w+) xmlns="{re.escape(NAMESPACE)}">{_SPACE}<Header>{_SPACE}'
     + "".join(_text(place.name, is_mandatory=place.low > 0) for place in HEADER.places if place.field in _FIELDS)
     + f"((?:{_PROPERTY.pattern.replace('(', '(?:')})*+)</Header>"
 )
-_PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*(?:<(?!/\1>|[!?])[^<]*)*</\1>")
+_PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*+(?:<(?!/\1>|[!?])[^<]*+)*+</\1>")
 # Its element is none of Payload's own, and looks as most do: attributes in double quotes, an end tag.
 # As most replies are: one error at most, with its code and perhaps the reason.
 _REPLY = re.compile(
@@ -76,6 +76,8 @@ _RESULTS = {one.value: one for one in Result}
 _message, _payload_of, _property = maker(Message), maker(Payload), maker(Property)
 _reply_part, _error = maker(ReplyPart), maker(Error)
 
+# As long as text may be for libxml2, so that no text is longer.
+_LONGEST = 10_000_000
 # As deep as the pattern goes, and an element in Payload is: whether what is parsed is deeper, the parser says.
 _DEPTH, _AROUND = 4, 2
 # What a part is parsed and validated in.
@@ -84,7 +86,7 @@ _FRAME = f'<{{0}} xmlns="{NAMESPACE}"><Header><Verb>get</Verb><Noun/></Header>{{
 
 def message(data: bytes, limits: Limits) -> Message | None:
     """Return the message if its document is plain, and thereby valid; else None."""
-    if len(data) > limits.message or limits.depth < _DEPTH:
+    if len(data) > min(limits.message, _LONGEST) or limits.depth < _DEPTH:
         return None
     try:
         text = data.decode()
@@ -131,7 +133,10 @@ def _part(found: re.Match[str], name: str, limits: Limits) -> Any:
     root = _parsed(_FRAME.format(name, found[0]).encode(), limits, 0)
     if root is None or len(root) != 2 or not is_valid(root, len(found[0])):
         return None
-    value = _read.part(root[1], _PARTS[found[1]])
+    try:
+        value = _read.part(root[1], _PARTS[found[1]])
+    except EnvelopeError:
+        return None
     return None if value.extensions else value
 
 
@@ -148,8 +153,9 @@ def _properties(text: str) -> tuple[Property, ...]:
     return tuple([_property(name, value) for name, value in _PROPERTY.findall(text)])
 
 
-def _is_misplaced(tag: str) -> bool:
-    return tag[0] != "{" or tag.startswith(M)
+def _is_misplaced(item: etree._Element) -> bool:
+    tag: str = item.tag
+    return tag[0] != "{" or tag.startswith(M) or is_own(item)
 
 
 def _payload(text: str, at: int, end_tag: str, limits: Limits) -> Payload | None:
@@ -167,4 +173,4 @@ def _payload(text: str, at: int, end_tag: str, limits: Limits) -> Payload | None
         xml = f'{xml[:name]} xmlns="{NAMESPACE}"{xml[name:]}'
     data = xml.encode()
     root = _parsed(data, limits, _AROUND)
-    return None if root is None or _is_misplaced(root.tag) else _payload_of((Xml(data),))
+    return None if root is None or _is_misplaced(root) else _payload_of((Xml(data),))

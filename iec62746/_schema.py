@@ -66,17 +66,18 @@ class Simple:
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 has_special = _SPECIAL.search
-# As libxml2 has it: no white space around it but after a zone, and years up to its limit.
+# As libxml2 has it: no white space around it but after a zone, years up to its limit, and seconds that are not added up
+# to 60.
 _DATE_TIME = re.compile(
     r"-?([1-9][0-9]{4,}|[0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"T(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?|24:00:00(\.0+)?)"
+    r"T(([01][0-9]|2[0-3]):[0-5][0-9]:(?!59\.9{14})[0-5][0-9](\.[0-9]+)?|24:00:00(\.0+)?)"
     r"((Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))[ \t\n\r]*)?"
 )
 _LAST_YEAR = 2**63 - 1
 # Most times are such, and days up to the 28th are in every month.
 _is_usual_date_time = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?Z"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,12})?Z"
 ).fullmatch
 
 

@@ -123,7 +123,8 @@ def _inside(name: str, value: Any, writers: _Writers) -> str:
             if is_many:
                 out += map(write, one)
             elif start:
-                out.append(f"{start}{one if write is escape and not has_special(one) else write(one)}{end}")
+                # Not formatted: what is a str and an Enum would be written by its own name.
+                out.append(start + (one if write is escape and not has_special(one) else write(one)) + end)
             else:
                 out.append(write(one))
         except (AttributeError, TypeError) as exc:
@@ -155,7 +156,7 @@ def _write_by(place: Place) -> _Write:
     if kind in SEQUENCES:
         return lambda value: f"<{name}>{_inside(name, value, _WRITERS[kind])}</{name}>"
     if kind is IDENTIFIER:
-        return lambda value: f"<{name}{_attributes(value)}>{escape(value.value)}</{name}>"
+        return lambda value: f"<{name}{_attributes(value)}>" + escape(value.value) + f"</{name}>"
     if kind is QNAME:
         return lambda value: _qname(name, value)
     write: _Write = kind.write
@@ -169,10 +170,10 @@ def _item(value: bytes) -> str:
 def _property(one: Property) -> str:
     name, value = one.name, one.value
     if value is None:
-        return f"<Property><Name>{escape(name)}</Name></Property>"
+        return "<Property><Name>" + escape(name) + "</Name></Property>"
     if has_special(name + value):
         name, value = escape(name), escape(value)
-    return f"<Property><Name>{name}</Name><Value>{value}</Value></Property>"
+    return "<Property><Name>" + name + "</Name><Value>" + value + "</Value></Property>"
 
 
 def _attributes(value: ID) -> str:

@@ -15,6 +15,7 @@ from iec62746.errors import EnvelopeError
 from iec62746.limits import Limits
 from iec62746.message import NAMESPACE, Kind, Message, Payload, Property, Result
 
+LIMITS = Limits()
 ITEM = '<DERGroups xmlns="http://iec.ch/TC57/2016/DERGroups#"><mRID>1</mRID></DERGroups>'
 HEADER = "<Header><Verb>created</Verb><Noun>DERGroups</Noun>%s</Header>"
 PROPERTY = "<Property><Name>Destination</Name><Value>ven-1</Value></Property>"
@@ -25,8 +26,8 @@ def by_pattern(data: bytes) -> Message | None:
     return _plain.message(data, Limits())
 
 
-def by_tree(data: bytes) -> Message:
-    root = parse(data, Limits())
+def by_tree(data: bytes, limits: Limits = LIMITS) -> Message:
+    root = parse(data, limits)
     return _read.message(root, Kind(etree.QName(root).localname))
 
 
@@ -106,6 +107,9 @@ OTHER_DOCUMENTS = [
     event(payload='<Payload><x:a xmlns:x="urn:u" b=">"><b/></x:a></Payload>'),
     event(payload='<Payload><a xmlns="urn:u"/></Payload>'),
     event(payload=f"<Payload >{ITEM}</Payload >"),
+    event(payload='<Payload><x:Compressed xmlns:x="urn:u">1</x:Compressed></Payload>'),
+    event(payload='<Payload><x:ID xmlns:x="urn:u">1</x:ID></Payload>'),
+    event(payload='<Payload><x:Format xmlns:x="urn:u">1</x:Format></Payload>'),
     reply('<reason>a</reason></Error><a xmlns="urn:u"><Reply></Reply></a><Error xmlns="urn:u">'),
     reply("<reason><![CDATA[</Reply>]]></reason>"),
     PLAIN.replace(f'xmlns="{NAMESPACE}"', f'xmlns="{NAMESPACE}" xmlns:x="urn:u"'),
@@ -176,6 +180,9 @@ INVALID_DOCUMENTS = [
     reply("text"),
     reply("").replace(">OK<", ">ok<"),
     event().replace("<Payload>", "<Reply><Result>OK</Result></Reply><Payload>"),
+    event("<Timestamp>2026-01-01T00:00:59.99999999999999Z</Timestamp>"),
+    event("<Timestamp>2026-01-31T00:00:59.99999999999999+01:00</Timestamp>"),
+    *(PLAIN.replace("iec.ch", f"iec{one}ch") for one in 'x"<&>\x00\r'),
     PLAIN.replace("EventMessage", "ResponseMessage"),
     PLAIN.replace("EventMessage", "FaultMessage"),
 ]
@@ -252,6 +259,69 @@ def test_a_document_over_a_limit_never_fits_the_pattern() -> None:
         decode(data, limits=few)
 
 
+@pytest.mark.parametrize("few", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("declared", range(9))
+@pytest.mark.parametrize("own", ['xmlns="urn:u"', 'xmlns="" xmlns:x="urn:u"', 'xmlns:x="urn:u"'])
+def test_namespaces_count_as_they_would_in_the_whole(few: int, declared: int, own: str) -> None:
+    name = "a" if own == 'xmlns="urn:u"' else "x:a"
+    more = "".join(f' xmlns:n{number}="urn:{number}"' for number in range(declared))
+    data = event(payload=f"<Payload><{name} {own}{more}></{name}></Payload>").encode()
+    limits = Limits(attributes=few)
+    try:
+        expected = by_tree(data, limits)
+    except EnvelopeError:
+        assert _plain.message(data, limits) is None
+        with pytest.raises(EnvelopeError, match="declared in one place"):
+            decode(data, limits=limits)
+    else:
+        assert canonical(expected) == canonical(decode(data, limits=limits))
+
+
+def test_text_that_is_too_long_for_libxml2_never_fits_the_pattern() -> None:
+    limits = Limits(message=30_000_000)
+    for octets in (9_000_000, 10_000_001):
+        data = event(f"<Source>{'a' * octets}</Source>").encode()
+        try:
+            parse(data, limits)
+        except EnvelopeError:
+            assert _plain.message(data, limits) is None
+        else:
+            assert _plain.message(data, limits) is not None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '<x:OperationSet xmlns:x="urn:u">1</x:OperationSet>',
+        '<x:ID xmlns:x="urn:u" foo="1"></x:ID>',
+        '<x:ID xmlns:x="urn:u"><x:b></x:b></x:ID>',
+    ],
+)
+def test_what_is_payloads_own_in_another_namespace_is_read_as_its_own(item: str) -> None:
+    data = event(payload=f"<Payload>{item}</Payload>").encode()
+
+    assert by_pattern(data) is None
+    with pytest.raises(EnvelopeError):
+        decode(data)
+
+
+@pytest.mark.parametrize("nines", range(11, 40))
+@pytest.mark.parametrize("zone", ["Z", "+01:00"])
+def test_seconds_are_added_up_as_libxml2_does(nines: int, zone: str) -> None:
+    data = event(f"<Timestamp>2026-01-31T00:00:59.{'9' * nines}{zone}</Timestamp>").encode()
+
+    assert _is_valid(data) == (by_pattern(data) is not None)
+
+
+def test_what_is_wrong_in_a_part_is_told_of_the_whole_document() -> None:
+    data = reply("", payload="").replace("</Reply>", f"\n\n<operationId>{'1' * 5_000}</operationId></Reply>").encode()
+
+    assert by_pattern(data) is None
+    with pytest.raises(EnvelopeError) as told:
+        decode(data)
+    assert 3 == told.value.line
+
+
 def test_what_is_in_payload_is_as_deep_as_in_the_whole() -> None:
     data = event(payload=f"<Payload><a xmlns='urn:u'>{'<b>' * 7}{'</b>' * 7}</a></Payload>".replace("'", '"')).encode()
 
@@ -266,7 +336,8 @@ PIECES = [
     "<!--", "-->", "<![CDATA[", "]]>", "<?p ", "?>", "&lt;", "&#33;", "<", ">", "\r\n", " ", "!", "?", '"', "'",
     "<Header>", "</Header>", "<Payload>", "</Payload>", "<Property><Name>a</Name>", "<Value>b</Value></Property>",
     "<Source>", "</Source>", '<a xmlns="urn:u">', "</a>", '<a xmlns="urn:u"/>', "<x:a xmlns:x='urn:u' b=\">\"/>",
-    "<ID>", "</ID>", "</EventMessage>", "<Format/>", "a", "é", "\ufeff",
+    "<ID>", "</ID>", '<x:ID xmlns:x="urn:u">', "</x:ID>", '<x:Compressed xmlns:x="urn:u"></x:Compressed>',
+    "</EventMessage>", "<Format/>", "a", "é", "\ufeff",
     "\xa0", "\x01", "\x0c", "\x85", "\uffff", "]", "]>",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, Demux
+from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, MOST_FRAME, Demux
 from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
 
 FRAME_MAX = 4_096
@@ -354,6 +354,30 @@ async def test_the_buffer_grows_while_reads_fill_it_up_to_a_bound() -> None:
     assert list(range(1, 301)) == [one[0].tag for one in note.seen]
     assert [size for size, _ in groupby(sizes)] == [FIRST_BUFFER << doubled for doubled in range(5)]
     assert MOST_BUFFER == sizes[-1]
+
+
+async def test_no_peer_can_have_a_frame_awaited_that_is_larger_than_ours_may_be() -> None:
+    made, _, wire = demux(asyncio.get_running_loop())
+    made.agree(0xFFFF_FFFF)
+
+    feed(made, FRAME.pack(3, 3, MOST_FRAME - OVERHEAD))
+    assert MOST_FRAME == len(made._buffer)
+    assert not wire.is_aborted
+
+    made, _, wire = demux(asyncio.get_running_loop())
+    made.agree(0xFFFF_FFFF)
+    feed(made, FRAME.pack(3, 3, MOST_FRAME - OVERHEAD + 1))
+    assert wire.is_aborted
+    assert FIRST_BUFFER == len(made._buffer)
+
+
+async def test_there_is_room_to_read_behind_a_bad_frame_too() -> None:
+    made, _, wire = demux(asyncio.get_running_loop())
+
+    feed(made, FRAME.pack(3, 3, FIRST_BUFFER - OVERHEAD) + bytes(FIRST_BUFFER - FRAME.size))
+
+    assert wire.is_aborted
+    assert len(made.get_buffer(-1))
 
 
 async def test_a_protocol_header_goes_to_aiormq_as_it_is() -> None:

@@ -24,8 +24,8 @@ from iec62746_rabbitmq._links import CLOSE, Wire
 
 FIRST_FRAME_MAX = 131_072
 """Octets of the largest frame until `frame_max` is agreed on."""
-NO_FRAME_MAX = 1_048_576
-"""Octets of the largest frame where the peer agrees to any (frame_max 0)."""
+MOST_FRAME = 1_048_576
+"""Octets of the largest frame that is read, whatever larger the peer proposes (frame_max; 0 stands for any)."""
 FIRST_BUFFER = 4_096
 """Octets read at once, or as many as the awaited frame has; twice as many after a read that fills the buffer."""
 MOST_BUFFER = 65_536
@@ -90,7 +90,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     def agree(self, frame_max: int) -> None:
         """Take what was agreed on in Connection.TuneOk."""
-        self._most = frame_max or NO_FRAME_MAX
+        self._most = min(frame_max or MOST_FRAME, MOST_FRAME)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -127,6 +127,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             try:
                 self._split(bytes(memoryview(self._buffer)[: self._filled]))
             except BadFrame as exc:
+                self._filled = 0
                 self.abort(exc)
 
     def abort(self, flaw: Exception) -> None:
@@ -142,7 +143,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             kind, number, size = unpack(data, at)
             after = at + OVERHEAD + size
             if size + OVERHEAD > self._most:
-                raise BadFrame(f"a frame of {size + OVERHEAD} octets: {self._most} were agreed on")
+                raise BadFrame(f"a frame of {size + OVERHEAD} octets: {self._most} are the most that were agreed on")
             if after > end:
                 wanted = OVERHEAD + size
                 break

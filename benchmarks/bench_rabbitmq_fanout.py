@@ -41,6 +41,8 @@ READINGS = "".join(
 PAYLOAD = f'<m:MarketPrices xmlns:m="urn:bench:prices">{READINGS}</m:MarketPrices>'
 
 Got = Callable[[], None]
+LOST = list[str]()
+"""Why sessions of this process were lost: with thousands in one loop, some may be too late with a sign of life."""
 
 
 def domain(name: str, vens: int) -> Domain:
@@ -78,6 +80,7 @@ async def our_vens(lane: str, url: str, name: str, vens: int, got: Got) -> Async
             got()
 
         ven.on_event(node="price")(price)
+        ven.on_lost(lambda cause: LOST.append(str(cause)))
         made.append(ven)
     try:
         await in_turns([ven.__aenter__ for ven in made])
@@ -150,8 +153,13 @@ async def _process(pipe: Connection, way: str, url: str, name: str, vens: int) -
         pipe.send(((resident() - empty) / vens, opened))
         while await loop.run_in_executor(None, pipe.recv):
             pipe.send(time.process_time())
-            async with asyncio.timeout(60.0):
-                await all_got.wait()
+            try:
+                async with asyncio.timeout(60.0):
+                    await all_got.wait()
+            except TimeoutError:
+                raise SystemExit(
+                    f"{way}: {count} of {vens} got the event; {len(LOST)} sessions lost: {LOST[:2]}"
+                ) from None
             pipe.send((last, time.process_time()))
             count = 0
             all_got.clear()

@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -479,3 +480,27 @@ def test_a_payload_has_one_kind_of_content() -> None:
 
 def test_the_codec_needs_no_io() -> None:
     assert not {"asyncio", "socket"} & set(vars(importlib.import_module("iec62746.envelope")))
+
+
+class Site(str, Enum):  # noqa: UP042  # a StrEnum formats as its value, this one as its name
+    """What an application may have for names."""
+
+    NORTH = "north & south"
+    EAST = "east"
+
+
+def test_a_string_that_is_an_enum_is_written_by_its_value() -> None:
+    message = Message(
+        kind=Kind.REQUEST,
+        verb="get",
+        noun="MeterReadings",
+        source=Site.EAST,
+        comment=Site.NORTH,
+        properties=(Property(Site.EAST, Site.EAST), Property(Site.EAST, Site.NORTH), Property(Site.EAST)),
+        request=RequestPart(ids=(ID(Site.EAST),)),
+    )
+
+    read = decode(encode(message))
+
+    assert read == message
+    assert b"Site." not in encode(message)

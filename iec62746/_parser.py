@@ -40,7 +40,7 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
         data = _from_wide(data)
     if b"!" in data and b"<!DOCTYPE" in data:
         _refuse_dtd(data)
-    root = _root(data, limits, limits.depth, 0)
+    root = _root(data, limits, limits.depth)
     if not is_utf_8:
         _refuse_hidden_dtd(root)
     return root
@@ -49,13 +49,13 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
 def parse_element(data: bytes, limits: Limits, around: int) -> etree._Element:
     """Return the root of `data`, one element of a document in UTF-8; raises as `parse` does.
 
-    It stood in `around` others, the outermost of which declared one namespace.
+    It stood in `around` others, which declared one namespace among them.
     """
-    return _root(data, limits, min(limits.depth, _LIBXML2_DEPTH) - around, 1 if around else 0)
+    return _root(data, limits, min(limits.depth, _LIBXML2_DEPTH) - around, declared=1)
 
 
-def _root(data: bytes, limits: Limits, depth: int, declared: int) -> etree._Element:
-    """Return the root of `data`, which may be `depth` elements deep, and around which namespaces are `declared`."""
+def _root(data: bytes, limits: Limits, depth: int, declared: int = 0) -> etree._Element:
+    """Return the root of `data`, which may be `depth` elements deep; around it so many namespaces are `declared`."""
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as exc:
@@ -65,10 +65,9 @@ def _root(data: bytes, limits: Limits, depth: int, declared: int) -> etree._Elem
     # Nothing is over its limit without that many of these octets: most messages are not looked at again.
     if data.count(b"<") > depth:
         _check_depth(root, depth)
-    most = limits.attributes - declared
-    if len(data) > most * len(' a=""') and data.count(b"=") > most:
+    if data.count(b"=") + declared > limits.attributes:
         _check_attributes(root, limits.attributes)
-        _check_namespaces(root, most, limits.attributes)
+        _check_namespaces(root, limits.attributes, declared)
     return root
 
 
@@ -216,13 +215,13 @@ def _check_attributes(root: etree._Element, most: int) -> None:
         raise _too_many(f"an element has {len(found.attrib)} attributes: the limit is {most}", found)
 
 
-def _check_namespaces(root: etree._Element, most: int, limit: int) -> None:
+def _check_namespaces(root: etree._Element, most: int, declared: int) -> None:
     """Raise for more than `most` namespaces that hold at once: to cut out an element takes time for each of them."""
-    count = 0
+    count = declared
     for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
         count += 1 if event == "start-ns" else -1
         if count > most:
-            raise _too_many(f"more than {limit} namespaces are declared in one place", root)
+            raise _too_many(f"more than {most} namespaces are declared in one place", root)
 
 
 def _too_many(reason: str, element: etree._Element) -> EnvelopeError:

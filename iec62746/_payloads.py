@@ -23,7 +23,7 @@ class Payloads:
         self._is_off, self._must_be_known = domain.payloads == "any", domain.payloads == "known"
         self._profiles, self._limits, self._name = profiles, domain.limits, domain.name
         # An element out of Compressed may be larger than a message.
-        self._inflated = replace(domain.limits, message=max(domain.limits.message, domain.limits.inflated))
+        self._item_limits = replace(domain.limits, message=max(domain.limits.message, domain.limits.inflated))
         # By their first tag, which most payloads of a kind share; at most `_KEPT`.
         self._namespaces: dict[bytes, str] = {}
 
@@ -46,7 +46,7 @@ class Payloads:
         profile = self._profiles.of(namespace)
         if profile is not None:
             try:
-                profile.validate(item, self._inflated)
+                profile.validate(item, self._item_limits)
             except UnknownProfile as exc:
                 raise EnvelopeError(Rule.PAYLOAD, str(exc)) from exc
         elif self._must_be_known:
@@ -57,7 +57,7 @@ class Payloads:
         tag = item[: item.find(b">") + 1]
         found = self._namespaces.get(tag)
         if found is None:
-            found = namespace_of(item, self._inflated)
+            found = namespace_of(item, self._item_limits)
             if _TAG.fullmatch(tag):
                 if len(self._namespaces) >= _KEPT:
                     self._namespaces.clear()

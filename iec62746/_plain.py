@@ -17,7 +17,7 @@ from lxml import etree
 from iec62746 import _read
 from iec62746._forms import OWN_IN_PAYLOAD, is_own
 from iec62746._items import Xml
-from iec62746._parser import parse_element
+from iec62746._parser import parse, parse_element
 from iec62746._schema import HEADER, M, is_date_time
 from iec62746._validation import is_valid
 from iec62746.errors import EnvelopeError
@@ -59,12 +59,12 @@ _HEADER = re.compile(
     + f"((?:{_PROPERTY.pattern.replace('(', '(?:')})*+)</Header>"
 )
 _PART = re.compile(rf"{_SPACE}<(Reply|Request)>[^<]*+(?:<(?!/\1>|[!?])[^<]*+)*+</\1>")
-# Its element is none of Payload's own, and looks as most do: attributes in double quotes, an end tag.
 # As most replies are: one error at most, with its code and perhaps the reason.
 _REPLY = re.compile(
     rf"{_SPACE}<Reply>{_SPACE}<Result>({'|'.join(Result)})</Result>{_SPACE}"
     rf"(?:<Error>{_SPACE}{_text('code')}{_text('reason', is_mandatory=False)}</Error>{_SPACE})?</Reply>"
 )
+# Its element is none of Payload's own, and looks as most do: attributes in double quotes, an end tag.
 _ATTRIBUTE = r"""(?: [^\s='"<>]+="[^"<>]*")"""
 _PAYLOAD = re.compile(
     rf"{_SPACE}<Payload>{_SPACE}(?=<(?!(?:{'|'.join(sorted(OWN_IN_PAYLOAD))})[\s/>])([^\s<>/!?]+)({_ATTRIBUTE}*)>)"
@@ -130,22 +130,14 @@ def _reply(found: re.Match[str]) -> ReplyPart:
 
 def _part(found: re.Match[str], name: str, limits: Limits) -> Any:
     """Return the part that was `found` in a document whose root is called `name`; None if it is not plain and valid."""
-    root = _parsed(_FRAME.format(name, found[0]).encode(), limits, 0)
-    if root is None or len(root) != 2 or not is_valid(root, len(found[0])):
-        return None
     try:
+        root = parse(_FRAME.format(name, found[0]).encode(), limits)
+        if len(root) != 2 or not is_valid(root, len(found[0])):
+            return None
         value = _read.part(root[1], _PARTS[found[1]])
     except EnvelopeError:
-        return None
+        return None  # all of the document is parsed then, which says where it is wrong
     return None if value.extensions else value
-
-
-def _parsed(data: bytes, limits: Limits, around: int) -> etree._Element | None:
-    """Return the root of `data`, or None: then all of the document is parsed, which says where it is wrong."""
-    try:
-        return parse_element(data, limits, around)
-    except EnvelopeError:
-        return None
 
 
 def _properties(text: str) -> tuple[Property, ...]:
@@ -172,5 +164,8 @@ def _payload(text: str, at: int, end_tag: str, limits: Limits) -> Payload | None
         name = len(begin[1]) + 1
         xml = f'{xml[:name]} xmlns="{NAMESPACE}"{xml[name:]}'
     data = xml.encode()
-    root = _parsed(data, limits, _AROUND)
-    return None if root is None or _is_misplaced(root) else _payload_of((Xml(data),))
+    try:
+        root = parse_element(data, limits, _AROUND)
+    except EnvelopeError:
+        return None
+    return None if _is_misplaced(root) else _payload_of((Xml(data),))

@@ -45,10 +45,8 @@ def decode(data: bytes, *, reading: str = Reading.STANDARD, limits: Limits = _DE
     `Message.findings`. Raises `EnvelopeError` with rule, line, path and reply code (61968-100, edition 1).
     """
     message = _plain.message(data, limits)
-    if message is None:
-        return _of_tree(parse(data, limits), reading, limits, len(data))
-    if reading == _STRICT and (fault := _strict_fault(message)) is not None:
-        raise _strict(fault, parse(data, limits))
+    if message is None or (reading == _STRICT and _strict_fault(message) is not None):
+        return _of_tree(parse(data, limits), reading, limits, len(data))  # which says on which line
     return message
 
 

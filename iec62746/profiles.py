@@ -55,27 +55,29 @@ class Profile:
 
     def validate(self, xml: bytes, limits: Limits = _LIMITS) -> None:
         """Raise `EnvelopeError` with line and path unless `xml` is one element that is valid by the schema."""
-        self._valid(xml, limits)
+        self._check(parse(xml, limits), xml)
 
-    def _valid(self, xml: bytes, limits: Limits = _LIMITS) -> etree._Element:
-        root = parse(xml, limits)
+    def _check(self, root: etree._Element, xml: bytes) -> None:
         schema, lock = _schema(self.schema, self.name)
         if len(xml) < _SMALL:
             with lock:  # its log of errors is one for all threads
                 is_valid = schema.validate(root)
             if is_valid:
-                return root
+                return
         # For each fault in a tree, libxml2 counts the siblings before it: those of a large one are found in its stream.
         fault = element_at_fault(xml, schema)
         if fault is not None:
             raise _complaint(root, *fault)
-        return root
 
     def bind(self, xml: bytes) -> Any:
         """Return the typed object that `xml` says, which must be valid; raises `EnvelopeError` as `validate` does."""
+        return self.bound(parse(xml, _LIMITS), xml)
+
+    def bound(self, root: etree._Element, xml: bytes) -> Any:
+        """Return the typed object of `root`, which was parsed from `xml`; otherwise as `bind`."""
         from iec62746._binding import read
 
-        root = self._valid(xml)
+        self._check(root, xml)
         return read(root, self._class(root.tag), xml, _context())
 
     def write(self, value: Any) -> bytes:
@@ -84,7 +86,7 @@ class Profile:
 
         xml = write(value, _context())
         try:
-            self._valid(xml)
+            self.validate(xml)
         except EnvelopeError as exc:
             raise InvalidMessage(f"{type(value).__name__} is not valid in profile {self.name}: {exc}") from exc
         return xml
@@ -259,11 +261,12 @@ def bind(xml: bytes) -> Any:
 
     Raises `UnknownProfile` if there is none, `EnvelopeError` with line and path if it is not valid.
     """
-    namespace = namespace_of(xml)
+    root = parse(xml, _LIMITS)
+    namespace = _tree.split(root.tag)[0]
     profile = installed().of(namespace)
     if profile is None:
         raise UnknownProfile(f"no installed profile has the namespace {namespace!r}: `iec62746 profile list`")
-    return profile.bind(xml)
+    return profile.bound(root, xml)
 
 
 def namespace_of(xml: bytes, limits: Limits = _LIMITS) -> str:

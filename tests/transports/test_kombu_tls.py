@@ -1,18 +1,17 @@
 """kombu by TLS: the server has to be who it says it is, unless the URL wants it otherwise."""
 
 import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
-from iec62746 import Domain, InvalidAddress, Message, Unreachable, VirtualEndNode, VirtualTopNode
+from iec62746 import Domain, InvalidAddress, LocalError, Message, Unreachable, VirtualEndNode, VirtualTopNode
 from iec62746.testing.harness import Certificates
 from iec62746_kombu import KombuTransport
+from iec62746_kombu.harness import PrivateRedis
 from iec62746_rabbitmq.harness import tls_config
 from iec62746_rabbitmq.private import NoBroker, PrivateBroker
 
@@ -29,28 +28,18 @@ def absent(why: str) -> NoReturn:
 
 
 @pytest.fixture(scope="module")
-def rediss(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if shutil.which("redis-server") is None:
-        absent("no redis-server: apt install redis-server")
+def rediss(certificates: Certificates) -> Iterator[str]:
     certificate, key = certificates.files("localhost")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = {
-        "port": 0,
-        "tls-port": port,
-        "bind": "127.0.0.1",
-        "save": "",
-        "dir": tmp_path_factory.mktemp("redis"),
-        "tls-auth-clients": "no",
-        "tls-cert-file": certificate,
-        "tls-key-file": key,
-        "tls-ca-cert-file": certificates.ca_file,
-    }
-    command = ["redis-server", *(str(word) for name, value in options.items() for word in (f"--{name}", value))]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    config = {"tls-port": port, "tls-auth-clients": "no", "tls-cert-file": certificate, "tls-key-file": key}
+    try:
+        server = PrivateRedis({**config, "tls-ca-cert-file": certificates.ca_file})
+    except LocalError as exc:
+        absent(str(exc))
+    with server:
         yield f"kombu+rediss://localhost:{port}/0"
-        process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,12 @@ def test_what_keeps_its_bindings_to_a_connection_promises_next_to_nothing(url: s
 
 @pytest.mark.parametrize(
     ("query", "is_encrypted"),
-    [("?ssl_cert_reqs=required&ssl_ca_certs=ca.pem", True), ("?ssl_cert_reqs=none", False), ("", True)],
+    [
+        ("?ssl_cert_reqs=required&ssl_ca_certs=ca.pem", True),
+        ("?ssl_cert_reqs=none", False),
+        ("?ssl_check_hostname=false", False),
+        ("", True),
+    ],
 )
 def test_tls_that_asks_nobody_who_is_there_is_not_called_encrypted(query: str, is_encrypted: bool) -> None:
     assert is_encrypted == promised(f"kombu+rediss://localhost/0{query}").is_encrypted

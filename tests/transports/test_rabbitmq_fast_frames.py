@@ -16,6 +16,7 @@ from pamqp.heartbeat import Heartbeat
 
 from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, MOST_FRAME, Demux
 from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
+from iec62746_rabbitmq._links import Wire as Link
 
 FRAME_MAX = 4_096
 TEXT = st.text(max_size=60).map(lambda text: text.replace("\0", ""))
@@ -27,7 +28,8 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written, self.is_aborted, self.is_paused = b"", False, False
-        self.blocks = list[bool]()
+        self.blocks, self.link = list[bool](), Link()
+        self.link.tell = self.blocks.append
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -91,7 +93,7 @@ def unmarshalled(octets: bytes) -> list[Any]:
 
 def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader, Wire]:
     reader, wire = asyncio.StreamReader(limit=10_000_000), Wire()
-    made = Demux(reader, loop, wire.blocks.append)
+    made = Demux(reader, loop, wire.link)
     made.connection_made(wire)
     made.agree(FRAME_MAX)
     return made, reader, wire
@@ -304,10 +306,10 @@ async def test_blocked_is_seen_and_still_told_to_aiormq() -> None:
     unblocked = pamqp_frame.marshal(Connection.Unblocked(), 0)
 
     feed(made, blocked)
-    was_blocked = made.is_blocked
+    was_blocked = made.wire.is_blocked
     feed(made, unblocked)
 
-    assert (True, False) == (was_blocked, made.is_blocked)
+    assert (True, False) == (was_blocked, made.wire.is_blocked)
     assert ["unblocked"] == note.seen
     assert [True, False] == wire.blocks
     assert blocked + unblocked == await reader.readexactly(len(blocked + unblocked))

@@ -72,7 +72,7 @@ class Blocks:
 
 
 async def until_blocked(demux: Demux) -> None:
-    while not demux.is_blocked:  # noqa: ASYNC110  # nobody is told of it
+    while not demux.wire.is_blocked:  # noqa: ASYNC110  # nobody is told of it
         await asyncio.sleep(0.001)
 
 

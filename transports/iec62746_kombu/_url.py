@@ -57,7 +57,7 @@ class Place:
     tls: Mapping[str, Any] | None = None
     """What kombu is given besides, where that is encrypted."""
     is_encrypted: bool = False
-    """True if it is, and the server is asked who it is."""
+    """True if it is, and the server has to show a certificate in its own name."""
 
     @property
     def is_redis(self) -> bool:
@@ -140,19 +140,19 @@ def _network(name: str, kind: Kind, rest: str) -> Place:
     if not host or parts.fragment:
         raise InvalidAddress(f"write kombu+{name}://USER:PASSWORD@HOST:PORT/…; quote / as %2F")
     query = _query(name, parts.query)
-    tls = _tls(name, query) if name in _ENCRYPTED else None
+    tls, is_encrypted = _tls(name, query) if name in _ENCRYPTED else (None, False)
     return Place(
         name=name,
         kind=kind,
         url=urlunsplit(parts._replace(query="")),
         lease=_lease(query),
         tls=tls,
-        is_encrypted=tls is not None and query.get("ssl_cert_reqs") != "none",
+        is_encrypted=is_encrypted,
     )
 
 
-def _tls(name: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `name` is given: its server is asked for a certificate in its own name unless the URL says none."""
+def _tls(name: str, query: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+    """Return what `name` is given, and whether its server has to show a certificate in its own name."""
     asked, checked = query.get("ssl_cert_reqs", "required"), query.get("ssl_check_hostname", "true")
     for key, value, known in (("ssl_cert_reqs", asked, _ASKED), ("ssl_check_hostname", checked, ("true", "false"))):
         if value not in known:
@@ -160,10 +160,11 @@ def _tls(name: str, query: Mapping[str, str]) -> dict[str, Any]:
     files = {key: query[key] for key in _TLS[2:] if key in query}
     is_checked = checked == "true" and asked != "none"
     if name == "rediss":
-        return {"ssl_cert_reqs": _ASKED[asked], "ssl_check_hostname": is_checked, **files}
+        return {"ssl_cert_reqs": _ASKED[asked], "ssl_check_hostname": is_checked, **files}, is_checked
     # py-amqp has other names; it checks that of the server if it is given a place for it, which kombu fills.
     named: dict[str, Any] = {"server_hostname": None} if is_checked else {}
-    return {"cert_reqs": _ASKED[asked], **named, **{key.removeprefix("ssl_"): files[key] for key in files}}
+    renamed = {key.removeprefix("ssl_"): file for key, file in files.items()}
+    return {"cert_reqs": _ASKED[asked], **named, **renamed}, is_checked
 
 
 def _query(name: str, text: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -57,13 +58,14 @@ class PointHarness(BareHarness):
 class PrivateRedis:
     """A redis-server that belongs to this process; as a context manager it is gone at the end. Its methods block."""
 
-    def __init__(self) -> None:
-        """Choose a port; raises `LocalError` where there is no redis-server."""
+    def __init__(self, config: Mapping[str, object] = MappingProxyType({})) -> None:
+        """Choose a port; `config` are more settings of redis-server. Raises `LocalError` where there is none."""
         if shutil.which("redis-server") is None:
             raise LocalError("no redis-server: apt install redis-server")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        self._config = config
         self._folder = tempfile.TemporaryDirectory(prefix="iec62746-redis-")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,8 +88,9 @@ class PrivateRedis:
             "save": "",
             "appendonly": "no",
             "dir": self._folder.name,
+            **self._config,
         }
-        arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
+        arguments = [str(word) for key, value in options.items() for word in (f"--{key}", value)]
         self._process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
         until = time.monotonic() + SET_UP
         while not self._answers():

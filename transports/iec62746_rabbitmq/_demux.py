@@ -5,7 +5,6 @@ the pair of reader and writer that it returns.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from yarl import URL
@@ -61,16 +60,14 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(
-        self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, see: Callable[[bool], None]
-    ) -> None:
-        """Feed `reader` with what is not for a fast channel; `see` is told whether the broker takes messages."""
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
+        """Feed `reader` with what is not for a fast channel; `wire` sees whether the broker takes messages."""
         super().__init__(reader, loop=loop)
         self.channels: dict[int, Channel] = {}
         """The handlers of fast channels, by number."""
-        self.is_blocked = False
-        """True while the broker takes no messages by this connection."""
-        self._loop_time, self._see = loop.time, see
+        self.wire = wire
+        """Knows whether the broker takes messages by this connection."""
+        self._loop_time = loop.time
         self._size = FIRST_BUFFER
         self._buffer = bytearray(FIRST_BUFFER)
         self._filled, self._wanted = 0, FRAME.size
@@ -180,9 +177,8 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     def _see_blocked(self, method: bytes) -> None:
         if method == BLOCKED or method == UNBLOCKED:
-            self.is_blocked = method == BLOCKED
-            self._see(self.is_blocked)
-            if not self.is_blocked:
+            self.wire.see(method == BLOCKED)
+            if method == UNBLOCKED:
                 for channel in list(self.channels.values()):
                     channel.unblocked()
 
@@ -212,7 +208,7 @@ class DemuxWire(Wire):
         tls = await provider.get_context() if url.scheme == "amqps" else None
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
         transport, self.demux = await loop.create_connection(
-            lambda: Demux(reader, loop, self.see),
+            lambda: Demux(reader, loop, self),
             url.host or "localhost",
             url.port or 5672,
             ssl=tls,

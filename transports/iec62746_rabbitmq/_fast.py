@@ -58,7 +58,7 @@ class FastLane:
             publisher = self._publishers.get(parcel.is_mandatory)
             if publisher is None or publisher.is_over:
                 publisher = await self._open_again(parcel)
-            if self._publishing.is_blocked:
+            if self._publishing.wire.is_blocked:
                 raise Overloaded("the broker takes no messages: an alarm", outcome=Outcome.NOT_SENT)
             publish = publisher.publish(parcel)
             try:

@@ -96,13 +96,12 @@ class Wire(aiormq.TransportFactory):
         self.is_blocked = False
         """True while the broker takes no messages: its memory or disk is full."""
         self.tell: Callable[[bool], None] = _nobody
-        """Is told when that changes."""
+        """Is told whenever the broker says so."""
 
     def see(self, is_blocked: bool) -> None:
         """Note Connection.Blocked or Connection.Unblocked, for which aiormq has no callback."""
-        if is_blocked != self.is_blocked:
-            self.is_blocked = is_blocked
-            self.tell(is_blocked)
+        self.is_blocked = is_blocked
+        self.tell(is_blocked)
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return reader and writer, as aiormq asks."""

@@ -130,7 +130,7 @@ class Publisher:
         return publish
 
     def _has_room(self, octets: int) -> bool:
-        if self._demux.is_blocked or self._is_silent:
+        if self._demux.wire.is_blocked or self._is_silent:
             return False
         sent = len(self._sent)
         return not sent or (sent < self._window and self._octets + octets <= self._window_octets)

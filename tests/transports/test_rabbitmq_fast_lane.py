@@ -194,6 +194,33 @@ async def test_messages_come_whole_and_in_order_until_it_is_cancelled(lane: Open
     assert watch.losses.empty()
 
 
+@pytest.mark.parametrize("end", ["cancel", "aclose"])
+async def test_at_the_end_what_was_taken_is_acked_and_the_rest_goes_back(lane: Open, end: str) -> None:
+    (one, _), (other, _) = await lane(), await lane()
+    name, got = f"lane.{uuid4().hex}", asyncio.Queue[Incoming]()
+    arguments: dict[str, Any] = {"x-expires": 60_000}
+    await other.ask("declare", lambda channel: channel.queue_declare(name, durable=True, arguments=arguments))
+    taken, stuck, forever = list[bytes](), asyncio.Event(), asyncio.Event()
+
+    async def take(incoming: Incoming) -> None:
+        if len(taken) == 10:
+            stuck.set()
+            await forever.wait()
+        taken.append(incoming.body)
+
+    await asyncio.gather(*(other.publish(parcel(name, b"%d" % number)) for number in range(30)))
+    consumer = await one.consume(name, take)
+    await stuck.wait()
+    await (consumer.cancel() if end == "cancel" else one.aclose())
+    await other.consume(name, got.put)
+
+    again = [await got.get() for _ in range(20)]
+    assert [b"%d" % number for number in range(10, 30)] == [incoming.body for incoming in again]
+    assert all(incoming.redelivered for incoming in again)
+    assert len(taken) == 10
+    await other.ask("delete", lambda channel: channel.queue_delete(name))
+
+
 async def test_a_queue_that_is_deleted_ends_the_session(lane: Open) -> None:
     one, watch = await lane()
     name, got = await queue(one), asyncio.Queue[Incoming]()

@@ -21,7 +21,7 @@ from iec62746_rabbitmq._frames import (
     Delivered,
     Encoder,
 )
-from iec62746_rabbitmq._lane import ACK_EACH, Incoming, Take
+from iec62746_rabbitmq._lane import ACK_EACH, TURN, Incoming, Take
 
 WAITING_OCTETS = 8_388_608
 """Octets of bodies that may wait; then the connection is not read until half of them are gone."""
@@ -29,8 +29,6 @@ HELD = 10.0
 """Seconds for which it is not read; then it is ended, since a dead peer would not be noticed meanwhile."""
 ACK_WITHIN = 0.02
 """Seconds in which what was taken is acked, where fewer than `ACK_EACH` are: a write for each would cost the most."""
-TURN = 16
-"""Deliveries that are taken before others get their turn."""
 
 
 class TooSlow(Exception):

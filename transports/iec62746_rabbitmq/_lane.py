@@ -17,7 +17,7 @@ from pamqp.commands import Basic
 
 from iec62746 import Expired, NoReceiver, Outcome, Overloaded, SessionLost, TooLarge, TransportError
 from iec62746_rabbitmq import _errors
-from iec62746_rabbitmq._links import COMMAND, Links, Target, Watch
+from iec62746_rabbitmq._links import CLOSE, COMMAND, Links, Target, Watch
 
 T = TypeVar("T")
 
@@ -27,7 +27,9 @@ WINDOW = 100
 PREFETCH = 200
 """Deliveries of one queue that the broker sends ahead of our acks: what waits here is never more."""
 ACK_EACH = 50
-"""Deliveries acked at once while more wait; when none waits, at once."""
+"""Deliveries acked at once while more wait."""
+TURN = 16
+"""Deliveries that are taken before others get their turn."""
 
 
 class Parcel(NamedTuple):
@@ -286,6 +288,8 @@ class _PlainConsumer:
         self._arrived = asyncio.Event()
         self._is_over = False
         self._pump: asyncio.Task[None] | None = None
+        self._taken, self._unacked = 0, 0
+        """The tag of the last delivery that was taken, and how many of them have not been acked."""
 
     async def start(self) -> None:
         """Begin; live when it returns."""
@@ -309,22 +313,31 @@ class _PlainConsumer:
         self._arrived.set()
 
     async def _deliver_all(self, channel: AbstractChannel) -> None:
-        unacked = 0
         try:
             while not self._is_over:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting and not self._is_over:
-                    message = self._waiting.popleft()
-                    await self._take(_incoming(message))
-                    unacked += 1
-                    if unacked >= ACK_EACH or not self._waiting:
-                        await channel.basic_ack(message.delivery_tag or 0, multiple=True, wait=False)
-                        unacked = 0
+                    for _ in range(min(len(self._waiting), TURN)):
+                        message = self._waiting.popleft()
+                        await self._take(_incoming(message))
+                        self._taken, self._unacked = message.delivery_tag or 0, self._unacked + 1
+                        if self._is_over:  # the delivery closed its own session
+                            break
+                    if self._unacked >= ACK_EACH or not self._waiting:
+                        await self._ack(channel)
+                    if self._waiting:
+                        await asyncio.sleep(0)
         except ChannelInvalidStateError:
             pass  # `_on_closing` tells of it; what was taken may come again, with `redelivered`
         except Exception as exc:  # the deliver of the core
             self._end(SessionLost(f"a delivery was not taken: {type(exc).__name__}: {exc}"), exc)
+
+    async def _ack(self, channel: AbstractChannel, *, waits: bool = False) -> None:
+        """Ack what was taken; `waits` until it is written."""
+        if self._unacked:
+            self._unacked = 0
+            await channel.basic_ack(self._taken, multiple=True, wait=waits)
 
     def _on_cancelled_by_broker(self, _: Basic.Cancel) -> None:
         self._end(SessionLost(f"the broker ended the consumer of {self._queue}: the queue was deleted, or has moved"))
@@ -341,13 +354,17 @@ class _PlainConsumer:
         self._watch.lost(cause)
 
     async def stop(self) -> None:
-        """Take nothing more; idempotent."""
+        """Take nothing more, and ack what was taken; idempotent."""
         self._is_over = True
         pump = self._pump
         # A delivery that closes its own session ends by itself.
         if pump is not None and pump is not asyncio.current_task():
             pump.cancel()
             await asyncio.wait([pump])
+        if self._channel is not None:
+            with suppress(*_errors.LIBRARY, TransportError, TimeoutError), _errors.not_cancelled():
+                async with asyncio.timeout(CLOSE):
+                    await self._ack(self._channel, waits=True)
 
     async def cancel(self) -> None:
         """End it."""

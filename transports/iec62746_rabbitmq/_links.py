@@ -19,6 +19,7 @@ from yarl import URL
 from iec62746 import SessionLost, TransportError, Unreachable
 from iec62746_rabbitmq import _errors
 from iec62746_rabbitmq._reader import TolerantReader
+from iec62746_rabbitmq._writer import GatheringWriter
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,6 +32,10 @@ COMMAND = 10.0
 """Seconds that declaring, binding or consuming may take: on 4.x it can hang."""
 CLOSE = 0.8
 """Seconds that closing may take; then the sockets are reset."""
+
+
+FRAMES = 256
+"""Frames that may wait between the parts of aiormq: with its 10, there would be a turn of the loop for few of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,7 @@ class Wire(aiormq.TransportFactory):
         self.transport, _ = await loop.create_connection(
             lambda: protocol, url.host or "", url.port or 0, ssl=tls, ssl_shutdown_timeout=CLOSE if tls else None
         )
-        return reader, asyncio.StreamWriter(self.transport, protocol, reader, loop)
+        return reader, GatheringWriter(self.transport, protocol, reader, loop)
 
     def reset(self) -> None:
         """End the connection at once: what waits in the kernel does not go out any more (SO_LINGER 0)."""
@@ -126,13 +131,17 @@ class Wire(aiormq.TransportFactory):
         transport.abort()
 
 
+class _Connection(aiormq.Connection):
+    FRAME_BUFFER_SIZE = FRAMES
+
+
 class Link:
     """One connection, and a channel on it for topology."""
 
     def __init__(self, target: Target, what: str, wire: Wire) -> None:
         """Prepare to connect to `target`, by `wire`, to do `what`."""
         self.wire, self._what, self._target = wire, what, target
-        self.connection = aiormq.Connection(target.url(), context=target.tls, transport_factory=wire)
+        self.connection = _Connection(target.url(), context=target.tls, transport_factory=wire)
         self.is_closing = False
         """True once we have begun to close it: what ends now is no loss."""
         self._commands: AbstractChannel | None = None
@@ -161,7 +170,7 @@ class Link:
     async def channel(self, *, has_confirms: bool) -> aiormq.Channel:
         """Return a new channel; raises what aiormq raises, `TimeoutError` after `COMMAND` seconds."""
         # Without a limit it hangs while the connection is blocked.
-        made = await self.connection.channel(publisher_confirms=has_confirms, timeout=COMMAND)
+        made = await self.connection.channel(publisher_confirms=has_confirms, frame_buffer_size=FRAMES, timeout=COMMAND)
         return cast(aiormq.Channel, made)
 
     async def ask(self, what: str, do: Callable[[AbstractChannel], Awaitable[T]]) -> T:

@@ -1,8 +1,7 @@
 """kombu by TLS: the server has to be who it says it is, unless the URL wants it otherwise."""
 
-import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -23,12 +22,8 @@ SAME_HOST = "127.1"
 """A way to write 127.0.0.1 that is in no certificate."""
 
 
-def absent(why: str) -> NoReturn:
-    (pytest.fail if "IEC62746_CI" in os.environ else pytest.skip)(why)
-
-
 @pytest.fixture(scope="module")
-def rediss(certificates: Certificates) -> Iterator[str]:
+def rediss(certificates: Certificates, absent: Callable[[object], NoReturn]) -> Iterator[str]:
     certificate, key = certificates.files("localhost")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -37,17 +32,17 @@ def rediss(certificates: Certificates) -> Iterator[str]:
     try:
         server = PrivateRedis({**config, "tls-ca-cert-file": certificates.ca_file})
     except LocalError as exc:
-        absent(str(exc))
+        absent(exc)
     with server:
         yield f"kombu+rediss://localhost:{port}/0"
 
 
 @pytest.fixture(scope="module")
-def amqps(certificates: Certificates) -> Iterator[str]:
+def amqps(certificates: Certificates, absent: Callable[[object], NoReturn]) -> Iterator[str]:
     try:
         node = PrivateBroker(plugins=(), has_tls=True, config=tls_config(certificates))
     except NoBroker as exc:
-        absent(str(exc))
+        absent(exc)
     with node:
         yield f"kombu+amqps://guest:guest@localhost:{urlsplit(node.url(tls=True)).port}/"
 

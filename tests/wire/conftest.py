@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import os
 import sys
 import tomllib
 import uuid
@@ -35,10 +34,6 @@ def _loaded(name: str) -> Any:
 
 
 BARE = _loaded("bare")
-
-
-def _absent(why: object) -> NoReturn:
-    (pytest.fail if "IEC62746_CI" in os.environ else pytest.skip)(str(why))
 
 
 @dataclass
@@ -89,33 +84,33 @@ class _Cut:
 
 
 @pytest.fixture(scope="session")
-def private3() -> Iterator[PrivateBroker]:
+def private3(absent: Callable[[object], NoReturn]) -> Iterator[PrivateBroker]:
     """Return the machine's own RabbitMQ, on ports of its own."""
     try:
         broker = PrivateBroker()
     except NoBroker as exc:
-        _absent(exc)
+        absent(exc)
     with broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
-def private4() -> Iterator[PrivateBroker]:
+def private4(absent: Callable[[object], NoReturn]) -> Iterator[PrivateBroker]:
     """Return RabbitMQ 4."""
     try:
         broker = PrivateBroker(root=rabbitmq4())
     except NoBroker as exc:
-        _absent(exc)
+        absent(exc)
     with broker:
         yield broker
 
 
 @contextmanager
-def _opened(domain: Domain) -> Iterator[Way]:
+def _opened(domain: Domain, absent: Callable[[object], NoReturn]) -> Iterator[Way]:
     try:
         connection = pika.BlockingConnection(pika.URLParameters(OPEN))
     except pika.exceptions.AMQPConnectionError as exc:
-        _absent(f"no RabbitMQ at 127.0.0.1:5672: start one with user guest: {exc!r}")
+        absent(f"no RabbitMQ at 127.0.0.1:5672: start one with user guest: {exc!r}")
     connection.close()
     yield Way(domain, "/", lambda _: f"{OPEN}?declare=true", lambda _: OPEN, None)
     # Not held open meanwhile: it would miss its heartbeats.
@@ -144,7 +139,7 @@ def _provisioned(domain: Domain, broker: PrivateBroker, passwords: Path) -> Iter
 
 
 @pytest.fixture(params=["open", "provisioned-3", "provisioned-4"])
-def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
+def way(request: pytest.FixtureRequest, tmp_path: Path, absent: Callable[[object], NoReturn]) -> Iterator[Way]:
     """Return the open way on the machine's broker, then the provisioned one on RabbitMQ 3 and on 4."""
     kind, _, version = request.param.partition("-")
     text = resources.files("iec62746.demo").joinpath("north.toml").read_text("utf-8")
@@ -155,7 +150,7 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
     domain = Domain.parse(text.replace('name = "north"', f'name = "{name}"'), "north.toml")
     with ExitStack() as stack:
         if kind == "open":
-            made = stack.enter_context(_opened(domain))
+            made = stack.enter_context(_opened(domain, absent))
         else:
             broker = request.getfixturevalue(f"private{version}")
             made = stack.enter_context(_provisioned(domain, broker, tmp_path / "passwords"))

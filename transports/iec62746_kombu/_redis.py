@@ -9,27 +9,26 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from iec62746_kombu._topology import Topology
+from iec62746_kombu._url import LEASE
 
 LENGTH: Final = 10_000
 """Messages that a list holds; the oldest goes for a newer one."""
-UNREAD: Final = 40.0
-"""Seconds after the last message when a list that nobody reads is gone: Redis forgets by itself."""
 TABLES: Final = ("keyprefix_queue", "keyprefix_binding_permanent")
 """Of a channel: how kombu calls the tables of bindings of an exchange."""
 
 
 class RedisChannel(redis.Channel):
-    """A channel whose lists are bounded in length and in time, and whose tables end with the last who is alive."""
+    """A channel whose lists are bounded in length and end with their reader, and whose tables with the last of all."""
 
-    lease = UNREAD
+    lease = LEASE
     from_transport_options: Any = (*redis.Channel.from_transport_options, "lease")
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
-        """Append `message`, in one round trip."""
+        """Append `message`, in one round trip; its reader keeps the list for as long as it is alive."""
         with self.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
             pipe.lpush(queue, dumps(message))
             pipe.ltrim(queue, 0, LENGTH - 1)
-            pipe.pexpire(queue, int(UNREAD * 1000))
+            pipe.pexpire(queue, int(self.lease * 1000))
             pipe.execute()
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -74,7 +73,7 @@ class RedisLeases:
     def __init__(self, channel: RedisChannel, topology: Topology, seconds: float) -> None:
         """Prepare for the session."""
         self._channel, self._domain, self._owner = channel, topology.domain, topology.owner
-        self._exchanges = topology.exchanges
+        self._exchanges, self._queues = topology.exchanges, (topology.inbox, topology.events)
         self._lasts = int(seconds * 1000)
 
     def _key(self, owner: str) -> str:
@@ -86,9 +85,10 @@ class RedisLeases:
             client.set(self._key(self._owner), "", px=self._lasts)
 
     def renew(self) -> bool:
-        """Be alive for as long again, and the tables with us."""
+        """Be alive for as long again, and our lists and the tables with us."""
         with self._channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
-            pipe.pexpire(self._key(self._owner), self._lasts)
+            for one in (self._key(self._owner), *self._queues):
+                pipe.pexpire(one, self._lasts)
             self._channel.keep(self._exchanges, pipe)
             return bool(pipe.execute()[0])
 
@@ -112,4 +112,4 @@ class RedisLeases:
         return {owner for owner, value in zip(asked, found, strict=True) if value is not None}
 
     def sweep(self, owner_of: Callable[[str], str | None]) -> None:
-        """Leave it to Redis: such a list goes `UNREAD` after its last message."""
+        """Leave it to Redis: such a list goes a lease after its last message."""

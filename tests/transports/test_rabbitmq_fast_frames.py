@@ -14,7 +14,7 @@ from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, MOST_FRAME, Demux
+from iec62746_rabbitmq._demux import FIRST_BUFFER, MOST_BUFFER, MOST_FRAME, Demux, Reader
 from iec62746_rabbitmq._frames import FRAME, OVERHEAD, Assembler, BadFrame, Content, Decoder, Encoder
 from iec62746_rabbitmq._links import Wire as Link
 
@@ -39,6 +39,12 @@ class Wire(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.is_aborted
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
 
     def pause_reading(self) -> None:
         self.is_paused = True
@@ -91,9 +97,10 @@ def unmarshalled(octets: bytes) -> list[Any]:
     return found
 
 
-def demux(loop: asyncio.AbstractEventLoop) -> tuple[Demux, asyncio.StreamReader, Wire]:
-    reader, wire = asyncio.StreamReader(limit=10_000_000), Wire()
+def demux(loop: asyncio.AbstractEventLoop, limit: int = 10_000_000) -> tuple[Demux, asyncio.StreamReader, Wire]:
+    reader, wire = Reader(limit=limit), Wire()
     made = Demux(reader, loop, wire.link)
+    wire.set_protocol(made)
     made.connection_made(wire)
     made.agree(FRAME_MAX)
     return made, reader, wire
@@ -390,6 +397,28 @@ async def test_a_protocol_header_goes_to_aiormq_as_it_is() -> None:
 
     assert b"AMQP\0\0\x09\x01" == await reader.readexactly(8)
     assert not wire.is_aborted
+
+
+async def test_who_reads_again_does_not_read_for_the_other() -> None:
+    made, reader, wire = demux(asyncio.get_running_loop(), limit=20)
+    many = 10 * pamqp_frame.marshal(ContentBody(b"1"), 7)
+
+    feed(made, many)
+    assert wire.is_paused  # by aiormq's reader, which has more than it wants
+    made.hold("a fast channel")
+    made.release("a fast channel")
+    assert wire.is_paused
+
+    made.hold("a fast channel")
+    await reader.readexactly(len(many))
+    assert wire.is_paused
+    made.release("a fast channel")
+    assert not wire.is_paused
+
+    feed(made, many)
+    assert wire.is_paused
+    await reader.readexactly(len(many))
+    assert not wire.is_paused
 
 
 def test_tables_that_are_kept_are_bounded() -> None:

@@ -58,6 +58,14 @@ async def test_what_is_written_in_one_turn_is_one_write(transport: Transport, wr
     assert transport.written == [b"one two three", b"four"]
 
 
+async def test_lines_go_in_their_turn(transport: Transport, writer: GatheringWriter) -> None:
+    writer.write(b"1")
+    writer.writelines([b"2", bytearray(b"3")])
+    writer.write(b"4")
+    await asyncio.sleep(0)
+    assert transport.written == [b"1234"]
+
+
 async def test_what_is_changed_afterwards_goes_as_it_was(transport: Transport, writer: GatheringWriter) -> None:
     data = bytearray(b"before")
     writer.write(data)

@@ -60,7 +60,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
+    def __init__(self, reader: "Reader", loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
         """Feed `reader` with what is not for a fast channel; `wire` sees whether the broker takes messages."""
         super().__init__(reader, loop=loop)
         self.channels: dict[int, Channel] = {}
@@ -155,8 +155,6 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             at = after
         self._keep(data[at:], wanted)
         self._show_life(is_seen)
-        if self._holders:  # aiormq's reader may have gone on, whose flow control is the same
-            self.transport.pause_reading()
 
     def _keep(self, rest: bytes, wanted: int) -> None:
         """Begin the buffer with `rest`, the beginning of a frame of `wanted` octets."""
@@ -197,6 +195,30 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             self.transport.resume_reading()
 
 
+class _Flow(asyncio.ReadTransport):
+    """What aiormq's reader pauses and resumes: it is one of those who hold the connection."""
+
+    def __init__(self, demux: Demux) -> None:
+        super().__init__()
+        self._demux = demux
+
+    def pause_reading(self) -> None:
+        self._demux.hold(self)
+
+    def resume_reading(self) -> None:
+        self._demux.release(self)
+
+
+class Reader(asyncio.StreamReader):
+    """aiormq's end of a `Demux`, which shares the flow control of its connection with the fast channels."""
+
+    def set_transport(self, transport: asyncio.BaseTransport) -> None:
+        """Take part in the flow control of `transport`, whose protocol is a `Demux`."""
+        demux = transport.get_protocol()
+        assert isinstance(demux, Demux)
+        super().set_transport(_Flow(demux))
+
+
 class DemuxWire(Wire):
     """Opens the socket of one connection, whose frames `demux` splits."""
 
@@ -206,7 +228,7 @@ class DemuxWire(Wire):
         """Return reader and writer, as aiormq asks."""
         provider = kwargs.pop("ssl_context_provider")
         tls = await provider.get_context() if url.scheme == "amqps" else None
-        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+        loop, reader = asyncio.get_running_loop(), Reader()
         transport, self.demux = await loop.create_connection(
             lambda: Demux(reader, loop, self),
             url.host or "localhost",

@@ -335,9 +335,9 @@ class _PlainConsumer:
 
     async def _ack(self, channel: AbstractChannel, *, waits: bool = False) -> None:
         """Ack what was taken; `waits` until it is written."""
-        if self._unacked:
-            self._unacked = 0
+        if count := self._unacked:
             await channel.basic_ack(self._taken, multiple=True, wait=waits)
+            self._unacked -= count
 
     def _on_cancelled_by_broker(self, _: Basic.Cancel) -> None:
         self._end(SessionLost(f"the broker ended the consumer of {self._queue}: the queue was deleted, or has moved"))

@@ -225,27 +225,27 @@ class RabbitSession:
     # ---------------------------------------------------------------- in
 
     async def _take(self, queue: Queue, message: Incoming) -> None:
+        delivery = self._delivery(queue, message)
+        for subscription in self._receivers(delivery):
+            if subscription.is_live and self._cause is None and not self._is_closed:
+                await subscription.deliver(delivery)
+
+    def _delivery(self, queue: Queue, message: Incoming) -> Delivery:
         place = self._topology.place(queue, message.exchange, message.key)
         if place is None:
-            await self._hand_over(
-                self._unproven(message, f"{message.exchange} {message.key} leads not to {queue.name}")
-            )
-            return
+            return self._unproven(message, f"{message.exchange} {message.key} leads not to {queue.name}")
         if (flaw := self._flaw(message, place.sender)) is not None:
-            await self._hand_over(self._unproven(message, flaw, place.address))
-            return
+            return self._unproven(message, flaw, place.address)
         answer = self._topology.answer(message.reply_to, place.sender) if message.reply_to else None
-        await self._hand_over(
-            Delivery(
-                body=message.body,
-                address=place.address,
-                sender=place.sender,
-                proof=self._proof,
-                reply_to=ReplyTo(_Answer(self._topology.domain, answer)) if answer is not None else None,
-                correlation_id=message.correlation_id,
-                redelivered=message.redelivered,
-                headers=message.headers,
-            )
+        return Delivery(
+            body=message.body,
+            address=place.address,
+            sender=place.sender,
+            proof=self._proof,
+            reply_to=ReplyTo(_Answer(self._topology.domain, answer)) if answer is not None else None,
+            correlation_id=message.correlation_id,
+            redelivered=message.redelivered,
+            headers=message.headers,
         )
 
     def _flaw(self, message: Incoming, sender: str) -> str | None:
@@ -270,16 +270,14 @@ class RabbitSession:
             redelivered=message.redelivered,
         )
 
-    async def _hand_over(self, delivery: Delivery) -> None:
+    def _receivers(self, delivery: Delivery) -> tuple[RabbitSubscription, ...]:
         found = self._subscriptions.get(delivery.address, [])
-        if isinstance(delivery.address, Presence):
+        if type(delivery.address) is Presence:
             found = [*found, *self._subscriptions.get(Presence(), [])]
         if not found and delivery.proof is Proof.NONE and self._subscriptions:
             # Somebody has to hear of it.
             found = next(iter(self._subscriptions.values()))
-        for subscription in tuple(found):
-            if subscription.is_live and self._cause is None and not self._is_closed:
-                await subscription.deliver(delivery)
+        return tuple(found)
 
     # ---------------------------------------------------------------- what the lane tells
 

@@ -1,6 +1,7 @@
 """Writes what aiormq sends in one turn of the loop at once: it would have a system call for each message."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -18,6 +19,10 @@ class GatheringWriter(asyncio.StreamWriter):
         if not self._held:
             self._call_soon(self._flush)
         self._held.append(bytes(data))
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Hold all of `data`, and write it soon."""
+        self.write(b"".join(data))
 
     def _flush(self) -> None:
         held, self._held = self._held, []

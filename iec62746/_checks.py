@@ -1,19 +1,19 @@
-"""What is checked of every message, as two tables in the order in which they are walked: cheap first.
+"""What is checked of every message, in two parts, each in the order in which it stands there: cheap first.
 
-Before: its size, its proven sender, the envelope. Between the two: duplicates. After: the payload's schema, the
-exchange. A check returns None, or the notice with the reply code (wire.md).
+Before: its size, its proven sender, the envelope. Between the two: duplicates. After: the exchange. What is wrong is
+told by a notice with the reply code (wire.md).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from iec62746._payloads import Payloads
-from iec62746.address import Inbox, Node, Presence
+from iec62746.address import Address, Inbox, Node, Presence
 from iec62746.domain import OWN_NOUNS, Domain
-from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Property
+from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Message, Property
 from iec62746.outputs import Notice, Ticket, What, cut, quoted, told
-from iec62746.policy import Policy
+from iec62746.policy import Decision, Policy
 
 _VERBS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.REQUEST: REQUEST_VERBS,
@@ -34,6 +34,7 @@ class Checks:
         """Check what `party` receives in `domain`, by `policy`."""
         self.domain, self.party, self.policy, self.payloads = domain, party, policy, payloads
         self.is_tolerant = domain.reading == "tolerant"
+        self._nouns = domain.nouns | OWN_NOUNS
         limits = domain.limits
         self.real_time, self.skew = limits.real_time, limits.clock_skew
         # One for each party of the domain, until its next session or ours.
@@ -41,22 +42,57 @@ class Checks:
 
     def header(self, ticket: Ticket) -> Notice | None:
         """Return what is wrong with the header of any message, or None."""
-        for check in _HEADER:
-            if (notice := check(self, ticket)) is not None:
-                return notice
+        message, sender, place = ticket.message, ticket.sender, self.place(ticket)
+        if message.source != sender:
+            reason = f"Source is {quoted(message.source)}, the sender is {sender}"
+            return Notice(What.SOURCE_DIFFERS, sender, reason, "2.14")
+        if message.destination != place and place not in message.destinations:
+            reason = f"Destination is {quoted(message.destination)}, this is {place}"
+            return Notice(What.DESTINATION_DIFFERS, sender, reason, "7.5")
+        if self.is_expired(ticket, ticket.arrived):
+            return Notice(What.EXPIRED, sender, self._lateness(ticket), "4.1")
+        if (flaw := self._kind_flaw(message.kind, ticket.address, sender)) is not None:
+            return Notice(What.WRONG_KIND, sender, flaw, "1.8")
+        if message.verb not in _VERBS[message.kind] and not self.is_tolerant:
+            return Notice(What.WRONG_VERB, sender, f"{message.verb} is no verb of {message.kind}", "2.9")
         return None
 
     def access(self, ticket: Ticket) -> Notice | None:
         """Return why a request or an event may not be executed, or None."""
-        for check in _ACCESS:
-            if (notice := check(self, ticket)) is not None:
-                return notice
-        return None
+        message, sender = ticket.message, ticket.sender
+        noun = message.noun
+        if noun not in self._nouns:
+            reason = f"no noun {quoted(noun)} in domain {self.domain.name}"
+            return Notice(What.UNKNOWN_NOUN, sender, reason, "2.5")
+        decision = self._right(message, sender, ticket.address)
+        if not decision.is_allowed:
+            return Notice(What.NOT_ALLOWED, sender, cut(f"{decision.reason} ({decision.rule})"), "7.5")
+        fault = self.payloads.fault(message)
+        return told(What.INVALID_PAYLOAD, sender, fault) if fault is not None else None
 
     # ---------------------------------------------------------------- what is filled in
 
     def fill(self, ticket: Ticket, out: list[Any]) -> None:
-        """Fill in Source and Destination where they are absent, and set the deadline; puts out what to tell of that."""
+        """Fill in Source and Destination where they are absent, and set the deadline; puts out what to tell of that.
+
+        No Deadline can make a message deliverable for longer than the domain's limit.
+        """
+        message = ticket.message
+        if message.source is None or message.destination is None:
+            message = ticket.message = self._filled(ticket, out)
+        given = message.deadline
+        if given is not None:
+            ticket.until = given.timestamp()
+            ticket.deadline = min(ticket.until, ticket.arrived + self.real_time + self.skew)
+            # A Deadline where ours would be says that the clocks agree: then no Timestamp need be read.
+            if -self.skew <= ticket.until - self.real_time - ticket.arrived <= self.skew:
+                return
+        elif (text := message.property_value(DEADLINE)) is not None:
+            reason = f"{quoted(text)} is no time with a zone: {self.real_time:g} s from its arrival is taken"
+            out.append(Notice(What.DEADLINE_UNREADABLE, ticket.sender, reason))
+        self._compare_clocks(ticket, out)
+
+    def _filled(self, ticket: Ticket, out: list[Any]) -> Message:
         message = ticket.message
         if message.source is None:
             out.append(Notice(What.SOURCE_FILLED, ticket.sender, "no Source: the proven sender is taken"))
@@ -64,9 +100,7 @@ class Checks:
         if message.destination is None:
             out.append(Notice(What.DESTINATION_FILLED, ticket.sender, "no Destination: where it came is taken"))
             message = replace(message, properties=(*message.properties, Property(DESTINATION, self.place(ticket))))
-        ticket.message = message
-        self._set_deadline(ticket, out)
-        self._compare_clocks(ticket, out)
+        return message
 
     def hints(self, ticket: Ticket, headers: Mapping[str, Any], out: list[Any]) -> None:
         """Put out what the headers `Verb` and `Noun` say otherwise than the envelope, which decides (wire.md)."""
@@ -77,21 +111,8 @@ class Checks:
                 reason = f"header {name} is {quoted(str(given))}, the envelope says {quoted(value)}"
                 out.append(Notice(What.HINT_DIFFERS, ticket.sender, reason))
 
-    def _set_deadline(self, ticket: Ticket, out: list[Any]) -> None:
-        """Set when the message stops being deliverable: no Deadline can make it later than the domain's limit."""
-        given = ticket.message.deadline
-        if given is not None:
-            ticket.until, ticket.has_deadline = given.timestamp(), True
-            ticket.deadline = min(ticket.until, ticket.arrived + self.real_time + self.skew)
-        elif (text := ticket.message.property_value(DEADLINE)) is not None:
-            reason = f"{quoted(text)} is no time with a zone: {self.real_time:g} s from its arrival is taken"
-            out.append(Notice(What.DEADLINE_UNREADABLE, ticket.sender, reason))
-
     def _compare_clocks(self, ticket: Ticket, out: list[Any]) -> None:
         """Tell once per session that the clocks differ: what is late may also have been under way for long."""
-        # A Deadline where ours would be says that they agree: then no Timestamp need be read.
-        if -self.skew <= ticket.until - self.real_time - ticket.arrived <= self.skew and ticket.has_deadline:
-            return
         sent = ticket.message.sent_at
         if sent is None or ticket.sender in self._skewed:
             return
@@ -122,86 +143,37 @@ class Checks:
             return self.domain.name if ticket.sender == self.domain.vtn else self.domain.vtn
         return self.party
 
+    def _lateness(self, ticket: Ticket) -> str:
+        reason = f"its Deadline passed {ticket.arrived - ticket.deadline:.1f} s ago"
+        sent = ticket.message.sent_at
+        if sent is not None and abs(ahead := sent.timestamp() - ticket.arrived) > self.skew:
+            reason += f"; by its Timestamp, its clock is {_difference(ahead)}"
+        return reason
 
-def _payload(rules: Checks, ticket: Ticket) -> Notice | None:
-    fault = rules.payloads.fault(ticket.message)
-    return told(What.INVALID_PAYLOAD, ticket.sender, fault) if fault is not None else None
+    def _kind_flaw(self, kind: Kind, address: Address, sender: str) -> str | None:
+        """Return why a message of that kind may not come there from that sender, or None."""
+        if kind not in _KINDS[type(address)]:
+            return f"{kind} does not belong at {address}"
+        # What a party says there, it says of itself.
+        if type(address) is Presence and (address.party or sender) != sender:
+            return f"{address} is not the sender's"
+        # 62746-3, 5.5.4: a VEN's events go to the VTN, the VTN's to a node.
+        if kind is Kind.EVENT and type(address) is Inbox and self.party != self.domain.vtn:
+            return f"{kind} belongs on a node"
+        return None
+
+    def _right(self, message: Message, sender: str, address: Address) -> Decision:
+        """Return whether `sender` may ask that of us, or tell us that, and why."""
+        if message.kind is Kind.REQUEST:
+            node = message.request.option("Node") if message.request is not None and message.verb == "get" else None
+            return self.policy.may_request(sender, self.party, message.verb, message.noun, node)
+        if type(address) is not Node:
+            return self.policy.may_publish(sender, message.noun)
+        decision = self.policy.may_publish(sender, message.noun, address.name)
+        return self.policy.may_subscribe(self.party, address.name) if decision.is_allowed else decision
 
 
 def _difference(ahead: float) -> str:
     return f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours" + (
         "" if ahead > 0 else ", or it was late"
     )
-
-
-def _source(rules: Checks, ticket: Ticket) -> Notice | None:
-    source, sender = ticket.message.source, ticket.sender
-    if source == sender:
-        return None
-    return Notice(What.SOURCE_DIFFERS, sender, f"Source is {quoted(source)}, the sender is {sender}", "2.14")
-
-
-def _destination(rules: Checks, ticket: Ticket) -> Notice | None:
-    place, message = rules.place(ticket), ticket.message
-    if message.destination == place or place in message.destinations:
-        return None
-    reason = f"Destination is {quoted(message.destination)}, this is {place}"
-    return Notice(What.DESTINATION_DIFFERS, ticket.sender, reason, "7.5")
-
-
-def _deadline(rules: Checks, ticket: Ticket) -> Notice | None:
-    if not rules.is_expired(ticket, ticket.arrived):
-        return None
-    reason = f"its Deadline passed {ticket.arrived - ticket.deadline:.1f} s ago"
-    sent = ticket.message.sent_at
-    if sent is not None and abs(ahead := sent.timestamp() - ticket.arrived) > rules.skew:
-        reason += f"; by its Timestamp, its clock is {_difference(ahead)}"
-    return Notice(What.EXPIRED, ticket.sender, reason, "4.1")
-
-
-def _kind(rules: Checks, ticket: Ticket) -> Notice | None:
-    kind, address = ticket.message.kind, ticket.address
-    if kind not in _KINDS[type(address)]:
-        return Notice(What.WRONG_KIND, ticket.sender, f"{kind} does not belong at {address}", "1.8")
-    # What a party says there, it says of itself.
-    if type(address) is Presence and (address.party or ticket.sender) != ticket.sender:
-        return Notice(What.WRONG_KIND, ticket.sender, f"{address} is not the sender's", "1.8")
-    # 62746-3, 5.5.4: a VEN's events go to the VTN, the VTN's to a node.
-    if kind is Kind.EVENT and type(address) is Inbox and rules.party != rules.domain.vtn:
-        return Notice(What.WRONG_KIND, ticket.sender, f"{kind} belongs on a node", "1.8")
-    return None
-
-
-def _verb(rules: Checks, ticket: Ticket) -> Notice | None:
-    message = ticket.message
-    if message.verb in _VERBS[message.kind] or rules.is_tolerant:
-        return None
-    return Notice(What.WRONG_VERB, ticket.sender, f"{message.verb} is no verb of {message.kind}", "2.9")
-
-
-def _noun(rules: Checks, ticket: Ticket) -> Notice | None:
-    noun, domain = ticket.message.noun, rules.domain
-    if noun in domain.nouns or noun in OWN_NOUNS:
-        return None
-    return Notice(What.UNKNOWN_NOUN, ticket.sender, f"no noun {quoted(noun)} in domain {domain.name}", "2.5")
-
-
-def _right(rules: Checks, ticket: Ticket) -> Notice | None:
-    message, address, sender = ticket.message, ticket.address, ticket.sender
-    if message.kind is Kind.REQUEST:
-        node = message.request.option("Node") if message.request is not None and message.verb == "get" else None
-        decision = rules.policy.may_request(sender, rules.party, message.verb, message.noun, node)
-    elif type(address) is Node:
-        decision = rules.policy.may_publish(sender, message.noun, address.name)
-        if decision.is_allowed:
-            decision = rules.policy.may_subscribe(rules.party, address.name)
-    else:
-        decision = rules.policy.may_publish(sender, message.noun)
-    if decision.is_allowed:
-        return None
-    return Notice(What.NOT_ALLOWED, sender, cut(f"{decision.reason} ({decision.rule})"), "7.5")
-
-
-_Check = Callable[[Checks, Ticket], Notice | None]
-_HEADER: Final[tuple[_Check, ...]] = (_source, _destination, _deadline, _kind, _verb)
-_ACCESS: Final[tuple[_Check, ...]] = (_noun, _right, _payload)

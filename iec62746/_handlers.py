@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, cast
 
 from iec62746._watcher import Watcher
@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds that a handler or a listener has to end after it was cancelled."""
+TURN = 16
+"""Messages that one task takes before others get their turn."""
 
 
 Run = Callable[[], Coroutine[Any, Any, None]]
 
-# The task of the handler that runs us, in whatever task it started itself.
-AT_WORK: ContextVar["asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
+# The message whose handler runs us, or the task of the listener, in whatever task it started itself.
+AT_WORK: ContextVar["Ticket | asyncio.Task[Any] | None"] = ContextVar("iec62746 at work", default=None)
 
 
 class Handlers:
@@ -30,6 +32,9 @@ class Handlers:
 
     `work` returns what to run for a message, or None if there is nothing; `refuse` is told of each message that found
     no place or took too long: what, reply code, reason.
+
+    A task takes one message after another for as long as their handlers end without waiting for anything, which saves
+    making one for each. While one waits, the next message has a task of its own.
     """
 
     def __init__(
@@ -43,57 +48,92 @@ class Handlers:
         self._limits, self._work, self._refuse = limits, work, refuse
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Ticket] = deque()
+        self._beginning: set[asyncio.Task[None]] = set()
         # All may run for the same time, so those that began first, which stand first, are over it first.
         self._running: dict[asyncio.Task[None], tuple[Ticket, float]] = {}
-        self._overdue: set[asyncio.Task[None]] = set()
+        self._overdue: dict[asyncio.Task[None], Ticket] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._is_draining = False
+        self._is_draining = self._is_closing = False
         self._ended = asyncio.Event()
         self._watcher = watcher
 
     def take(self, ticket: Ticket) -> None:
-        """Run the work for `ticket`, now or when there is room; or refuse it."""
+        """Run the work for `ticket`, soon or when there is room; or refuse it."""
         if self._is_draining:
             self._refuse(ticket, What.BUSY, "5.1", "closing")
-        elif self._has_room():
-            self._start(ticket)
-        elif len(self._waiting) < self._limits.waiting:
+        elif len(self._waiting) < self._limits.waiting + self._room:
             self._waiting.append(ticket)
+            # Who answers a request waits until that is sent: the next one need not wait for it.
+            if ticket.is_request or not self._is_beginning():
+                self._begin()
         else:
             self._refuse(
                 ticket, What.BUSY, "5.1", f"{self._limits.waiting} messages wait for a handler (limit waiting)"
             )
 
-    def _has_room(self) -> bool:
-        return len(self._running) + len(self._overdue) < self._limits.handlers
+    @property
+    def _room(self) -> int:
+        return self._limits.handlers - len(self._running) - len(self._overdue)
 
-    def _start(self, ticket: Ticket) -> None:
-        work = self._work(ticket)
-        if work is None:
-            return
-        task = self._loop.create_task(self._run(work))
+    def _is_beginning(self) -> bool:
+        """Return whether a task will begin soon; one that was cancelled before says nothing, and will not."""
+        return any(not task.done() for task in self._beginning)
+
+    def _begin(self) -> None:
+        """Have another task begin, if there is room for it."""
+        if len(self._beginning) >= self._room:
+            self._beginning = {task for task in self._beginning if not task.done()}
+        if len(self._beginning) < self._room:
+            task = self._loop.create_task(self._run())
+            # By asyncio's eager tasks it has begun.
+            if not task.done() and task not in self._running:
+                self._beginning.add(task)
+
+    async def _run(self) -> None:
+        # A callback of the task would say as well that a handler ended, but each costs a turn of the loop.
+        task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
+        self._beginning.discard(task)
+        context = copy_context()
+        try:
+            for _ in range(TURN):
+                if not self._waiting:
+                    break
+                ticket = self._waiting.popleft()
+                AT_WORK.set(ticket)
+                context = copy_context()
+                await self._handle(ticket, task)
+                # The next one is to find neither what this one set, nor that it was cancelled.
+                if _has_changed(context) or task.cancelling():
+                    break
+        finally:
+            if self._waiting and not self._is_beginning():
+                context.run(self._begin)
+
+    async def _handle(self, ticket: Ticket, task: "asyncio.Task[None]") -> None:
         self._running[task] = (ticket, self._loop.time() + self._limits.handling)
+        if self._waiting and not self._is_beginning():
+            self._begin()
         if self._timer is None:
             self._timer = self._loop.call_later(self._limits.handling, self._on_time)
-
-    async def _run(self, work: Run) -> None:
-        # A callback of the task would say as well that it ended, but each costs a turn of the loop.
-        task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
-        AT_WORK.set(task)
+        work = None
         try:
-            await work()
+            work = self._work(ticket)
+            if work is not None:
+                await work()
+        except asyncio.CancelledError:
+            if task in self._running and not self._is_closing:  # neither for its time nor at the end
+                self._refuse(ticket, What.HANDLER_FAILED, "5.3", "the handler was cancelled")
+            raise
         except Exception as exc:
             log.error("a handler broke its frame: please report this", exc_info=exc)
         finally:
-            self._on_end(task)
+            self._on_end(task, is_work=work is not None)
 
-    def _on_end(self, task: "asyncio.Task[None]") -> None:
+    def _on_end(self, task: "asyncio.Task[None]", *, is_work: bool) -> None:
         run = self._running.pop(task, None)
-        if self._watcher is not None and run is not None:
+        if self._watcher is not None and run is not None and is_work:
             self._tell(self._watcher, *run)
-        self._overdue.discard(task)
-        while self._waiting and self._has_room():
-            self._start(self._waiting.popleft())
+        self._overdue.pop(task, None)
         if self._is_draining:
             self._ended.set()
 
@@ -108,7 +148,7 @@ class Handlers:
                 self._timer = self._loop.call_at(until, self._on_time)
                 return
             del self._running[task]
-            self._overdue.add(task)
+            self._overdue[task] = ticket
             if self._watcher is not None:
                 self._tell(self._watcher, ticket, until)
             self._refuse(
@@ -116,12 +156,14 @@ class Handlers:
             )
             task.cancel()
 
-    async def drain(self, spared: "set[asyncio.Task[Any]]") -> None:
-        """Refuse what waits and what comes; wait until all but the `spared` have ended, or are over their time."""
+    async def drain(self, spared: set[object]) -> None:
+        """Refuse what has no room or comes now; wait until all are handled, but for the `spared` and the overdue."""
         self._is_draining = True
-        while self._waiting:
-            self._refuse(self._waiting.popleft(), What.BUSY, "5.1", "closing")
-        while self._running.keys() - spared:
+        while len(self._waiting) > self._room:
+            self._refuse(self._waiting.pop(), What.BUSY, "5.1", "closing")
+        if self._waiting and not self._is_beginning():
+            self._begin()
+        while self._waiting or any(ticket not in spared for ticket, _ in self._running.values()):
             self._ended.clear()
             await self._ended.wait()
 
@@ -129,12 +171,11 @@ class Handlers:
         """See whether `drain` has still to wait."""
         self._ended.set()
 
-    async def aclose(self, spared: "set[asyncio.Task[Any]]") -> None:
+    async def aclose(self, spared: set[object]) -> None:
         """Cancel what still runs, but for the `spared`; one that will not end is left behind, and logged."""
-        self._is_draining = True
-        await cancelled({*self._running, *self._overdue} - spared, "a handler")
-        # One that was cancelled before it began says nothing at its end.
-        self._running = {task: run for task, run in self._running.items() if not task.done()}
+        self._is_draining = self._is_closing = True
+        runs = [(task, ticket) for task, (ticket, _) in self._running.items()]
+        await cancelled({task for task, ticket in (*runs, *self._overdue.items()) if ticket not in spared}, "a handler")
         if self._timer is not None:
             self._timer.cancel()
 
@@ -147,6 +188,13 @@ class Handlers:
     def waiting(self) -> int:
         """How many messages wait for room."""
         return len(self._waiting)
+
+
+def _has_changed(context: Context) -> bool:
+    """Return whether ours is not as `context` any more."""
+    ours = copy_context()
+    # Not by ==: what is equal now may be changed later, and some cannot be compared.
+    return len(ours) != len(context) or any(ours.get(name) is not value for name, value in context.items())
 
 
 class Listener:
@@ -166,10 +214,11 @@ class Listener:
         if len(self._waiting) == self._waiting.maxlen:
             log.warning("%r is too slow to be told of everything", self._function)
         self._waiting.append(arguments)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
+        AT_WORK.set(asyncio.current_task())
         try:
             while self._waiting:
                 await self._call(self._waiting.popleft())

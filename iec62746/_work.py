@@ -50,7 +50,7 @@ class Work:
         self._requests: dict[tuple[str, str], Handler] = {}
         self._events: list[_EventRoute] = []
         # One for each noun and node of the domain that came: what else comes is refused before.
-        self._routed: dict[tuple[str, Address], list[Handler]] = {}
+        self._routed: dict[tuple[str, str | None], list[Handler]] = {}
         self._ok: dict[str, Message] = {}
         self._threads = Threads(self._domain.limits.handlers, self._party)
         self.watcher: Watcher | None = None
@@ -122,18 +122,20 @@ class Work:
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
         else:
             handlers = self._handlers_of(message.noun, ticket.address)
+            if len(handlers) == 1:
+                return partial(self._handle_one, handlers[0], ticket)
             if handlers:
-                return partial(self._handle_event, handlers, ticket)
+                return partial(self._handle_all, handlers, ticket)
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
         return None
 
     def _handlers_of(self, noun: str, address: Address) -> list[Handler]:
         """Return the handlers of events of `noun` that come at `address`."""
-        handlers = self._routed.get((noun, address))
+        node = address.name if type(address) is Node else None
+        handlers = self._routed.get((noun, node))
         if handlers is None:
-            node = address.name if type(address) is Node else None
             handlers = [one.handler for one in self._events if one.noun in (None, noun) and one.takes(node)]
-            self._routed[noun, address] = handlers
+            self._routed[noun, node] = handlers
         return handlers
 
     async def _handle_request(self, handler: Handler, ticket: Ticket) -> None:
@@ -197,9 +199,7 @@ class Work:
         except Iec62746Error as exc:
             self._output(Notice(What.UNANSWERED, ticket.sender, f"the answer could not be sent: {exc}"))
 
-    async def _handle_event(self, handlers: list[Handler], ticket: Ticket) -> None:
-        if len(handlers) == 1:
-            return await self._handle_one(handlers[0], ticket)
+    async def _handle_all(self, handlers: list[Handler], ticket: Ticket) -> None:
         async with asyncio.TaskGroup() as group:
             for handler in handlers:
                 group.create_task(self._handle_one(handler, ticket))

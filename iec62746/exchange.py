@@ -12,6 +12,7 @@ from iec62746._answers import Answers, again
 from iec62746._checks import Checks
 from iec62746._current import CurrentValues, Latest, Wanted, event_of, is_refused, sent_at
 from iec62746._duplicates import Duplicates
+from iec62746._memory import Entry
 from iec62746._payloads import Payloads
 from iec62746._pending import Pending
 from iec62746._presence import OwnPresence
@@ -258,7 +259,8 @@ class Exchange:
                 out.append(refusal)
                 return
         if refusal is None:
-            if not self._is_new(ticket, delivery, out):
+            if (known := self._duplicates.check(ticket, delivery, out)) is not None:
+                self._receive_again(ticket, *known, out)
                 return
             refusal = self._checks.access(ticket) or self._answers.excess(ticket)
         if refusal is not None:
@@ -273,7 +275,8 @@ class Exchange:
 
     def _receive_event(self, ticket: Ticket, delivery: Delivery, out: list[Output]) -> None:
         """Check an event further, and hand it on or drop it."""
-        if not self._is_new(ticket, delivery, out):
+        if (known := self._duplicates.check(ticket, delivery, out)) is not None:
+            self._receive_again(ticket, *known, out)
             return
         refusal = self._checks.access(ticket)
         if refusal is not None:
@@ -296,18 +299,13 @@ class Exchange:
         except InvalidMessage:
             return message  # a finding says so: it is handed on as it is
 
-    def _is_new(self, ticket: Ticket, delivery: Delivery, out: list[Output]) -> bool:
-        """Return whether the message is to be executed; if not, what its sender gets is put out."""
-        known = self._duplicates.check(ticket, delivery, out)
-        if known is None:
-            return True
-        notice, entry = known
+    def _receive_again(self, ticket: Ticket, notice: Notice, entry: Entry | None, out: list[Output]) -> None:
+        """Give the sender of a duplicate the answer that the first one got, or say why it is not executed."""
         out.append(notice)
         if entry is not None and ticket.reply_to is not None:
             out += again(entry, ticket.reply_to, ticket.correlation_id)
         elif notice.reply_code:
             out += self.refuse(ticket, notice.reply_code, notice.detail, ticket.arrived)
-        return False
 
     def _receive_presence(self, ticket: Ticket, now: float) -> list[Output]:
         """Take an announcement: of a peer for the roster, of ourselves to see whether a newer session is live."""

@@ -86,7 +86,6 @@ class Ticket:
     key: tuple[str, str] | None = None
     waiting: tuple[tuple[ReplyTo, str], ...] = ()
     """Where duplicates wait for the answer, with their correlation ids; at most eight."""
-    has_deadline: bool = False
     is_open: bool = True
     is_counted: bool = False
 

@@ -103,7 +103,7 @@ class Participant:
         self._life: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._spared: set[asyncio.Task[Any]] = set()
+        self._spared: set[object] = set()
         self._watcher: Watcher | None = None
 
     def _refuse_lacks(self, urls: tuple[str, ...]) -> None:
@@ -471,6 +471,11 @@ class _PresenceView(Mapping[str, PartyPresence]):
 
     def __len__(self) -> int:
         return len(self._roster.known)
+
+
+def event(verb: str, noun: str, given: PayloadLike | None) -> Message:
+    """Return an event, to be published; raises `InvalidMessage` for what is no payload."""
+    return _message(kind=Kind.EVENT, verb=verb, noun=noun, payload=payload(given) if given is not None else None)
 
 
 async def _send_within(patience: float, connection: Connection, to: Inbox, outgoing: Outgoing) -> None:

@@ -83,14 +83,16 @@ class Policy:
 
     def may_subscribe(self, party: str, node: str) -> Decision:
         """Decide whether `party` may get what the VTN publishes on `node` (62746-3, 5.6, 6)."""
-        return self._rights.get(party, _NONE).subscribe.get(node) or next(self._no_subscription(party, node))
+        allowed = self._rights.get(party, _NONE).subscribe.get(node)
+        return allowed if allowed is not None else next(self._no_subscription(party, node))
 
     def may_publish(self, party: str, noun: str, node: str | None = None) -> Decision:
         """Decide whether `party` may send an event of `noun`: the VTN on `node`, a VEN to the VTN (62746-3, 5.5.4)."""
         if party == self._domain.vtn:
-            return self._published.get((node or "", noun)) or next(self._no_publication(noun, node))
+            allowed = self._published.get((node or "", noun))
+            return allowed if allowed is not None else next(self._no_publication(noun, node))
         allowed = self._rights.get(party, _NONE).publish.get(noun) if node is None else None
-        return allowed or next(self._no_event(party, noun, node))
+        return allowed if allowed is not None else next(self._no_event(party, noun, node))
 
     def may_request(self, asker: str, asked: str, verb: str, noun: str, node: str | None = None) -> Decision:
         """Decide whether `asker` may send `asked` that request (62746-3, 5.5.2, 5.5.3).
@@ -104,7 +106,7 @@ class Policy:
             allowed = self._rights.get(asked, _NONE).serve.get((verb, noun))
         else:
             allowed = None
-        return allowed or next(self._no_request(asker, asked, verb, noun, node))
+        return allowed if allowed is not None else next(self._no_request(asker, asked, verb, noun, node))
 
     def _asked_of_vtn(self, asker: str, verb: str, noun: str, node: str | None) -> Decision | None:
         """Return the decision that allows a VEN's request, if there is one."""

@@ -4,11 +4,10 @@ import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from iec62746 import envelope
 from iec62746.domain import Domain
 from iec62746.errors import InvalidAddress
-from iec62746.message import ID, Kind, Message, Option
-from iec62746.participant import Participant, PayloadLike
+from iec62746.message import ID, Option
+from iec62746.participant import Participant, PayloadLike, event
 from iec62746.reply import Reply
 from iec62746.transport import Transport
 
@@ -54,8 +53,7 @@ class VirtualEndNode(Participant):
 
     async def publish(self, noun: str, payload: PayloadLike | None = None, *, verb: str = "created") -> None:
         """Send an event to the VTN (62746-3, 5.5.4); raises `PermissionDenied`, `NoReceiver`, `InvalidMessage`."""
-        part = envelope.payload(payload) if payload is not None else None
-        await self.publish_message(Message(kind=Kind.EVENT, verb=verb, noun=noun, payload=part))
+        await self.publish_message(event(verb, noun, payload))
 
 
 def _only_ven(domain: Domain) -> str:

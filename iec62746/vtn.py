@@ -4,10 +4,9 @@ import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from iec62746 import envelope
 from iec62746.domain import Domain
-from iec62746.message import ID, Kind, Message, Option
-from iec62746.participant import Participant, PayloadLike
+from iec62746.message import ID, Option
+from iec62746.participant import Participant, PayloadLike, event
 from iec62746.reply import Reply
 from iec62746.transport import Transport
 
@@ -51,5 +50,4 @@ class VirtualTopNode(Participant):
 
         Raises `PermissionDenied` if the domain does not define the node or the noun on it, `InvalidMessage`.
         """
-        part = envelope.payload(payload) if payload is not None else None
-        await self.publish_message(Message(kind=Kind.EVENT, verb=verb, noun=noun, payload=part), node=node)
+        await self.publish_message(event(verb, noun, payload), node=node)

@@ -226,6 +226,17 @@ async def test_what_waited_beyond_its_deadline_is_not_executed(
     assert ("4.1", 1) == (late.reply_code, calls)
 
 
+async def test_who_asked_of_a_handler_that_was_cancelled_is_told(domain: MakeDomain, url: str) -> None:
+    async def cancels(request: Message) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async with Pair(domain(), url, cancels) as pair:
+        assert "5.3" == await pair.code()
+
+
 async def test_several_handlers_of_one_event_are_one_message(domain: MakeDomain, url: str) -> None:
     north, release, got = domain(handlers=2), asyncio.Event(), list[str]()
     vtn, ven = VirtualTopNode(north, url), VirtualEndNode(north, url, "ven-1")

@@ -15,6 +15,7 @@ from iec62746 import (
     LocalError,
     Message,
     MissingCapability,
+    Notice,
     PartyConflict,
     RequestFailed,
     Result,
@@ -23,6 +24,7 @@ from iec62746 import (
     TransportError,
     VirtualEndNode,
     VirtualTopNode,
+    What,
 )
 
 MakeDomain = Callable[..., Domain]
@@ -112,6 +114,50 @@ async def test_a_listener_may_close_its_own_party(domain: MakeDomain, url: str) 
         await closed.wait()
 
     assert not ven.is_connected
+
+
+async def test_a_listener_that_is_told_by_a_handlers_task_may_close_its_own_party(domain: MakeDomain, url: str) -> None:
+    vtn, ven = VirtualTopNode(domain(), url), VirtualEndNode(domain(), url, "ven-1")
+    closed = asyncio.Event()
+
+    @ven.on_notice
+    async def closes(notice: Notice) -> None:
+        if notice.what is What.NO_HANDLER:
+            await ven.aclose()
+            closed.set()
+
+    async with vtn, ven:
+        with pytest.raises((TransportError, RequestFailed)):
+            await vtn.request("create", "EndDeviceControls", to="ven-1", timeout=0.2)
+        await closed.wait()
+
+    assert not ven.is_connected
+
+
+async def test_closing_waits_for_the_handler_of_another_message_than_the_one_that_closes(
+    domain: MakeDomain, url: str
+) -> None:
+    vtn, ven = VirtualTopNode(domain(), url), VirtualEndNode(domain(), url, "ven-1")
+    closing, begun, done = list[asyncio.Task[None]](), asyncio.Event(), list[str]()
+
+    @vtn.on_event(noun="MeterReadings")
+    async def take(event: Message) -> None:
+        if not closing:
+            closing.append(asyncio.create_task(vtn.aclose()))
+            begun.set()
+            return
+        for _ in range(20):
+            await asyncio.sleep(0)
+        done.append("handled")
+
+    async with ven:
+        await vtn.__aenter__()
+        await asyncio.gather(ven.publish("MeterReadings"), ven.publish("MeterReadings"))
+        await begun.wait()
+        await closing[0]
+        done.append("closed")
+
+    assert ["handled", "closed"] == done
 
 
 async def test_closing_while_a_handler_runs_waits_for_it_and_answers_new_ones_5_1(domain: MakeDomain, url: str) -> None:

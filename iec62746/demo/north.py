@@ -94,7 +94,10 @@ def neighbour(
 
     @ven.on_event(node="#")
     async def published(event: Message) -> None:
-        await story.tell(f"{name} {event.destination}{' current' if event.is_current else ''}")
+        if event.is_current:
+            await story.tell(f"{name} {event.destination} current")
+        # Who has just come may get it in answer to its question first: the event itself is then a duplicate.
+        await story.tell(f"{name} {event.destination}")
 
     async def control(request: Message) -> None:
         if name == "battery" and request.verb == "create":

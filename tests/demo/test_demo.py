@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from iec62746.cli import app
+from iec62746.demo import north as demo
+from iec62746.demo import payloads
+from iec62746_memory import MemoryTransport
 
 M = "{http://iec.ch/TC57/2011/schema/message}"
 
@@ -120,6 +123,14 @@ def test_files_are_named_by_order_source_and_destination(captured: list[Body]) -
     names = [f"{number:04d}-{body.way[0]}-{body.way[1]}.xml" for number, body in enumerate(captured, 1)]
 
     assert names == [body.name for body in captured]
+
+
+async def test_a_neighbour_that_gets_an_event_as_the_current_value_first_has_got_it() -> None:
+    domain, story, url = demo.north(), demo.Story(), "memory://demo-current"
+    async with demo.grid_operator(domain, url, MemoryTransport(), story) as vtn:
+        await vtn.publish("MarketPrices", payloads.price(91.37), node="price.north")
+        async with demo.neighbour(domain, url, MemoryTransport(), story, "pv-roof"):
+            await story.hear("pv-roof price.north", "pv-roof price.north current")
 
 
 def test_the_demo_prints_a_json_object_a_line() -> None:

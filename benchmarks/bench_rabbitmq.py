@@ -6,8 +6,9 @@
 
 Each side of each way runs in a process of its own, on the same broker and loop, with the same delivery mode, confirms,
 acks and prefetch: what was seen of them on the wire and in the client library is printed and compared. Ours does all
-of the envelope's work; the others send the very bytes of our event, or of our request as an argument. It judges
-nothing but the equality: it prints figures and targets. Ratios are of the same round.
+of the envelope's work; the others send the very bytes of our event, or of our request as an argument. "ours, lane and
+codec alone" is what no conversation on this lane can be faster than: every message is encoded and decoded, and nothing
+else is done with it. It judges nothing but the equality: it prints figures and targets. Ratios are of the same round.
 """
 
 import argparse
@@ -18,246 +19,22 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from typing import Any
 
-import aio_pika
 import aiormq
-from aio_pika.patterns import RPC
+from _rabbitmq_ways import FASTSTREAM, FLOOR, PATTERNS, RAW, WAYS, Act, Setting
 from pamqp.frame import unmarshal
 
-from iec62746 import Domain, Message, Overloaded, VirtualEndNode, VirtualTopNode, payload
 from iec62746_rabbitmq._frames import Encoder
-from iec62746_rabbitmq._lane import PREFETCH
 
 URL = "amqp://guest:guest@127.0.0.1:5672/"
 OUTSTANDING = 100
 IN_FLIGHT = 64
-READINGS = "".join(
-    f'<m:Reading timeStamp="2026-01-01T00:{one:02d}:00Z"><m:value>{one}.5</m:value></m:Reading>' for one in range(4)
-)
-PAYLOAD = f'<m:{{0}} xmlns:m="urn:bench:{{0}}">{READINGS}</m:{{0}}>'
-
-Count = Callable[[], None]
-Act = Callable[[], Awaitable[Any]]
-Side = Callable[["Setting", Count], AbstractAsyncContextManager[Act | None]]
-
-
-@dataclass
-class Setting:
-    """Where one way runs, and with which bytes."""
-
-    url: str
-    name: str
-    body: bytes = b""
-
-
-def domain(name: str) -> Domain:
-    return Domain.parse(
-        f'[domain]\nname = "{name}"\nvtn = "vtn"\n[limits]\nwaiting = 100000\n[nodes.price]\nnouns = ["MarketPrices"]\n'
-        '[roles.ven]\nsubscribe = ["price"]\npublish = ["MeterReadings"]\nserve.create = ["EndDeviceControls"]\n'
-        '[parties.ven-0]\nroles = ["ven"]\n'
-    )
-
-
-# -------------------------------------------------------------------- ours
-
-
-def ours(lane: str) -> dict[str, Side]:
-    def url(setting: Setting) -> str:
-        return f"{setting.url}?declare=true&lane={lane}"
-
-    @asynccontextmanager
-    async def vtn_that_hears(setting: Setting, count: Count) -> AsyncIterator[None]:
-        vtn = VirtualTopNode(domain(setting.name), url(setting))
-
-        @vtn.on_event(noun="MeterReadings")
-        async def readings(event: Message) -> None:
-            count()
-
-        async with vtn:
-            yield None
-
-    @asynccontextmanager
-    async def ven_that_tells(setting: Setting, count: Count) -> AsyncIterator[Act]:
-        readings = payload(PAYLOAD.format("MeterReadings"))
-        async with VirtualEndNode(domain(setting.name), url(setting), "ven-0") as ven:
-
-            async def tell() -> None:
-                while True:
-                    try:
-                        return await ven.publish("MeterReadings", readings)
-                    except Overloaded:  # faster than its receiver, until 10,000 wait
-                        await asyncio.sleep(0.01)
-
-            yield tell
-
-    @asynccontextmanager
-    async def ven_that_serves(setting: Setting, count: Count) -> AsyncIterator[None]:
-        ven = VirtualEndNode(domain(setting.name), url(setting), "ven-0")
-
-        @ven.on_request("create", "EndDeviceControls")
-        async def control(request: Message) -> None:
-            count()
-
-        async with ven:
-            yield None
-
-    @asynccontextmanager
-    async def vtn_that_asks(setting: Setting, count: Count) -> AsyncIterator[Act]:
-        controls = payload(PAYLOAD.format("EndDeviceControls"))
-        async with VirtualTopNode(domain(setting.name), url(setting)) as vtn:
-            yield lambda: vtn.request("create", "EndDeviceControls", controls, to="ven-0")
-
-    return {"hear": vtn_that_hears, "tell": ven_that_tells, "serve": ven_that_serves, "ask": vtn_that_asks}
-
-
-# -------------------------------------------------------------------- aio-pika
-
-
-@asynccontextmanager
-async def _channel(setting: Setting) -> AsyncIterator[Any]:
-    async with await aio_pika.connect(setting.url) as connection:
-        channel = await connection.channel(on_return_raises=True)
-        await channel.set_qos(prefetch_count=PREFETCH)
-        yield channel
-
-
-async def _exchange(channel: Any, setting: Setting) -> Any:
-    return await channel.declare_exchange(setting.name, aio_pika.ExchangeType.TOPIC, auto_delete=True)
-
-
-@asynccontextmanager
-async def raw_hear(setting: Setting, count: Count) -> AsyncIterator[None]:
-    async with _channel(setting) as channel:
-        # Of the kind that the VTN's inbox is.
-        queue = await channel.declare_queue(setting.name, durable=True, arguments={"x-expires": 10_000})
-        await queue.bind(await _exchange(channel, setting), "ven-0.in")
-
-        async def on_message(message: Any) -> None:
-            await message.ack()
-            count()
-
-        await queue.consume(on_message)
-        yield None
-
-
-@asynccontextmanager
-async def raw_tell(setting: Setting, count: Count) -> AsyncIterator[Act]:
-    async with _channel(setting) as channel:
-        exchange = await _exchange(channel, setting)
-
-        async def tell() -> None:
-            message = aio_pika.Message(
-                setting.body,
-                content_type="application/xml",
-                delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT,
-            )
-            await exchange.publish(message, "ven-0.in", mandatory=True)
-
-        yield tell
-
-
-@asynccontextmanager
-async def rpc_serve(setting: Setting, count: Count) -> AsyncIterator[None]:
-    async with _channel(setting) as channel:
-        rpc = await RPC.create(channel)
-
-        async def control(*, body: bytes) -> bytes:
-            count()
-            return body
-
-        await rpc.register(setting.name, control, exclusive=True)
-        yield None
-
-
-@asynccontextmanager
-async def rpc_ask(setting: Setting, count: Count) -> AsyncIterator[Act]:
-    async with _channel(setting) as channel:
-        rpc = await RPC.create(channel)
-        yield lambda: rpc.call(setting.name, {"body": setting.body})
-
-
-# -------------------------------------------------------------------- FastStream
-
-
-def _faststream(setting: Setting) -> Any:
-    from faststream.rabbit import Channel, RabbitBroker
-
-    return RabbitBroker(setting.url, default_channel=Channel(prefetch_count=PREFETCH), logger=None)
-
-
-@asynccontextmanager
-async def faststream_hear(setting: Setting, count: Count) -> AsyncIterator[None]:
-    from faststream.rabbit import ExchangeType, RabbitExchange, RabbitQueue
-
-    broker = _faststream(setting)
-    queue = RabbitQueue(setting.name, durable=True, routing_key="ven-0.in", arguments={"x-expires": 10_000})
-
-    async def readings(body: bytes) -> None:
-        count()
-
-    broker.subscriber(queue, RabbitExchange(setting.name, type=ExchangeType.TOPIC, auto_delete=True))(readings)
-    async with broker:
-        await broker.start()
-        yield None
-
-
-@asynccontextmanager
-async def faststream_tell(setting: Setting, count: Count) -> AsyncIterator[Act]:
-    from faststream.rabbit import ExchangeType, RabbitExchange
-
-    broker = _faststream(setting)
-    exchange = RabbitExchange(setting.name, type=ExchangeType.TOPIC, auto_delete=True)
-    async with broker:
-        await broker.start()
-        yield lambda: broker.publish(setting.body, exchange=exchange, routing_key="ven-0.in", mandatory=True)
-
-
-@asynccontextmanager
-async def faststream_serve(setting: Setting, count: Count) -> AsyncIterator[None]:
-    from faststream.rabbit import RabbitQueue
-
-    broker = _faststream(setting)
-
-    async def control(body: bytes) -> bytes:
-        count()
-        return body
-
-    broker.subscriber(RabbitQueue(setting.name, exclusive=True))(control)
-    async with broker:
-        await broker.start()
-        yield None
-
-
-@asynccontextmanager
-async def faststream_ask(setting: Setting, count: Count) -> AsyncIterator[Act]:
-    broker = _faststream(setting)
-    async with broker:
-        await broker.start()
-        yield lambda: broker.request(setting.body, setting.name, timeout=30.0)
-
-
-RAW = "aio-pika"
-PATTERNS = "aio-pika patterns.RPC"
-FASTSTREAM = "FastStream"
-WAYS: Mapping[str, Mapping[str, Side]] = {
-    "ours, fast": ours("fast"),
-    "ours, plain": ours("plain"),
-    RAW: {"hear": raw_hear, "tell": raw_tell},
-    PATTERNS: {"serve": rpc_serve, "ask": rpc_ask},
-    FASTSTREAM: {
-        "hear": faststream_hear,
-        "tell": faststream_tell,
-        "serve": faststream_serve,
-        "ask": faststream_ask,
-    },
-}
-
 
 # -------------------------------------------------------------------- a process
 
@@ -467,7 +244,7 @@ def compare(what: str, ways: Sequence[str], sides: tuple[str, str], in_flights: 
             body = body or found
         print(f"\n{what}: {len(body)} octets, {options.rounds} rounds of {options.seconds:g} s")
         for way, seen in settings.items():
-            print(f"  {way:<24}" + ", ".join(f"{key} {value}" for key, value in seen.items()))
+            print(f"  {way:<28}" + ", ".join(f"{key} {value}" for key, value in seen.items()))
         for _ in range(options.rounds):
             for in_flight in in_flights:
                 for pair in pairs.values():
@@ -497,11 +274,11 @@ TARGETS = {
 
 def show(what: str, in_flight: int, rows: Mapping[str, Row]) -> None:
     print(f"\n{what}, {in_flight} at once")
-    print(f"  {'':<24}{'per second':>30}{'p50 ms':>9}{'p99 ms':>9}{'µs here':>9}{'there':>7}")
+    print(f"  {'':<28}{'per second':>30}{'p50 ms':>9}{'p99 ms':>9}{'µs here':>9}{'there':>7}")
     for way, row in rows.items():
         middle = [statistics.median(values) for values in (row.p50, row.p99, row.here, row.there)]
         rate = f"{statistics.median(row.rate):,.0f} ({min(row.rate):,.0f} to {max(row.rate):,.0f})"
-        print(f"  {way:<24}{rate:>30}{middle[0]:>9.2f}{middle[1]:>9.2f}{middle[2]:>9.0f}{middle[3]:>7.0f}")
+        print(f"  {way:<28}{rate:>30}{middle[0]:>9.2f}{middle[1]:>9.2f}{middle[2]:>9.0f}{middle[3]:>7.0f}")
     for base in (RAW, PATTERNS, FASTSTREAM):
         for way in rows:
             if base in rows and way.startswith("ours"):
@@ -543,7 +320,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["one-way", "request"])
     options = parser.parse_args()
     print(", ".join(f"{name} {version(name)}" for name in ("aio-pika", "aiormq", "faststream")), sys.version.split()[0])
-    mine = ["ours, fast", "ours, plain"]
+    mine = ["ours, fast", "ours, plain", FLOOR]
     if options.only != "request":
         compare("one-way", [*mine, RAW, FASTSTREAM], ("hear", "tell"), [OUTSTANDING], options)
     if options.only != "one-way":

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import statistics
 import time
+from array import array
 from collections.abc import Sequence
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -63,10 +64,12 @@ def resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def ask_for(url: str, name: str, seconds: float, pids: Sequence[int]) -> tuple[list[float], list[list[float]]]:
+async def ask_for(
+    url: str, name: str, seconds: float, pids: Sequence[int]
+) -> tuple[Sequence[float], list[list[float]]]:
     """Ask for so long; returns the seconds of each request, and samples: minutes, and the MiB of each process."""
     controls, prices = payload(PAYLOAD.format("EndDeviceControls")), payload(PAYLOAD.format("MarketPrices"))
-    each, samples, start = list[float](), list[list[float]](), time.perf_counter()
+    each, samples, start = array("d"), list[list[float]](), time.perf_counter()
     until = start + seconds
     async with VirtualTopNode(domain(name), url) as vtn:
 
@@ -120,8 +123,8 @@ def main() -> None:
     print(f"p99 {each[len(each) * 99 // 100] * 1e3:.1f} ms, longest {each[-1] * 1e3:.0f} ms")
     for place, party in ((1, "VTN"), (2, "VEN")):
         minutes, held = [one[0] for one in rest], [one[place] for one in rest]
-        # The VTN's process also keeps the seconds of each request: a float of 24 octets and its place of 8.
-        kept = len(each) * 32 / 2**20 / options.minutes if place == 1 else 0.0
+        # The VTN's process also keeps the seconds of each request, in 8 octets.
+        kept = len(each) * 8 / 2**20 / options.minutes if place == 1 else 0.0
         slope = statistics.linear_regression(minutes, held).slope - kept
         print(
             f"  {party}: {samples[0][place]:.1f} MiB at first, {held[0]:.1f} after a fifth, {held[-1]:.1f} at the end;"

@@ -31,6 +31,7 @@ COLUMNS = {
     "4, open": "amqp://private4?declare=true",
     "kombu, Redis": "kombu+redis://private",
     "kombu, pyamqp": "kombu+pyamqp://private",
+    "pyamqp, 4": "kombu+pyamqp://private4",
     "kombu, files": "kombu+filesystem://private",
     "NATS example": "nats://private",
 }

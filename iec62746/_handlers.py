@@ -222,6 +222,8 @@ class Listener:
         try:
             while self._waiting:
                 await self._call(self._waiting.popleft())
+                if self._waiting:  # what came between the two has its turn between them
+                    await asyncio.sleep(0)
         finally:
             if self._task is asyncio.current_task():
                 self._task = None

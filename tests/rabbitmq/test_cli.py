@@ -35,17 +35,22 @@ class Listening:
             text=True,
             env=_environment(url),
         )
+        self._told: list[dict[str, Any]] = []
         self.until("connected")
 
     def until(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Read until a line says this."""
+        """Return the line that says this, as soon as there is one.
+
+        Presence and messages are told by tasks of their own: what comes at once is told in any order.
+        """
         assert self.process.stdout is not None
         wanted = {"kind": kind, **fields}
-        for line in self.process.stdout:
-            told: dict[str, Any] = json.loads(line)
-            if wanted.items() <= told.items():
-                return told
-        raise AssertionError(f"it ended without {wanted}: {self.process.stderr and self.process.stderr.read()}")
+        while not (found := [told for told in self._told if wanted.items() <= told.items()]):
+            line = self.process.stdout.readline()
+            assert line, f"it ended without {wanted}: {self.process.stderr and self.process.stderr.read()}"
+            self._told.append(json.loads(line))
+        self._told.remove(found[0])
+        return found[0]
 
     def end(self) -> int:
         """Wait for its end; returns its status."""

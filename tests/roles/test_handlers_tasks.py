@@ -262,6 +262,21 @@ async def test_by_eager_tasks_all_are_handled(pause: int) -> None:
     assert [*range(9)] == sorted(done)
 
 
+async def test_an_event_between_two_presences_is_handled_between_them() -> None:
+    heard = list[str]()
+
+    async def do(number: int) -> None:
+        heard.append(f"event {number}")
+
+    bench, listener = Bench(do), Listener(heard.append, 3)
+    listener.tell("online")
+    bench.take(1)
+    listener.tell("offline")
+    await bench.drain()
+
+    assert ["online", "event 1", "offline"] == heard
+
+
 async def test_those_that_were_cancelled_before_they_began_hold_up_nobody() -> None:
     done, others = list[int](), asyncio.all_tasks()
 

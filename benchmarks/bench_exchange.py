@@ -8,7 +8,7 @@ from functools import partial
 from statistics import median
 
 from iec62746._ids import message_id
-from iec62746._memory import Entry, Memory
+from iec62746._memory import Memory, key_of
 from iec62746.address import Inbox
 from iec62746.domain import Domain
 from iec62746.envelope import decode, encode, payload
@@ -171,9 +171,9 @@ def steady(rate: int, most: int) -> tuple[int, int]:
     for second in range(100):
         memory.expire(float(second))
         for _ in range(rate):
-            key = ("ven-1", message_id())
+            key = key_of("ven-1", message_id())
             ticket = Ticket(CONTROL, "ven-1", VTN, second, second + 30.0, second + 30.0, BACK, key=key)
-            memory.add(key, Entry(1, float(second), ticket), second + 35.0)
+            memory.add(key, 1, float(second), second + 35.0, ticket)
             memory.keep_answer(ticket, b"", 0.0)
     octets = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

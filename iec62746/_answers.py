@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from iec62746._forms import reply_form
-from iec62746._memory import Entry, Memory
+from iec62746._memory import Key, Memory
 from iec62746._writer import Writer
 from iec62746.errors import LocalError
 from iec62746.limits import Limits
@@ -59,6 +59,16 @@ class Answers:
             out += [Send(to, replace(outgoing, correlation_id=key)) for to, key in ticket.waiting]
         return out
 
+    def again(self, key: Key, reply_to: ReplyTo, correlation_id: str) -> list[Send]:
+        """Return the answer that a duplicate gets, if it is kept; while the first runs, the duplicate waits for it."""
+        answer, running = self._memory.answer(key), self._memory.running(key)
+        if answer is not None:
+            body, expires = answer
+            return [Send(reply_to, Outgoing(body=body, expires=expires, correlation_id=correlation_id))]
+        if running is not None and len(running.waiting) < WAITING_DUPLICATES:
+            running.waiting += ((reply_to, correlation_id),)
+        return []
+
     def refuse(self, ticket: Ticket, code: str, reason: str, now: float) -> list[Send]:
         """Return a Reply FAILED as the answer to `ticket`, or a FaultMessage if that cannot be written."""
         template = Message(kind=Kind.RESPONSE, verb="reply", noun=ticket.message.noun, reply=_failure(code, reason))
@@ -71,15 +81,6 @@ class Answers:
     def fault(self, ticket: Ticket, code: str, reason: str, now: float) -> list[Send]:
         """Return a FaultMessage as the answer to `ticket`."""
         return self.answer(ticket, Message(kind=Kind.FAULT, reply=_failure(cut(code), cut(reason))), now)
-
-
-def again(entry: Entry, reply_to: ReplyTo, correlation_id: str) -> list[Send]:
-    """Return the answer that a duplicate gets, if it is kept; while the first runs, the duplicate waits for it."""
-    if entry.answer is not None:
-        return [Send(reply_to, Outgoing(body=entry.answer, expires=entry.expires, correlation_id=correlation_id))]
-    if entry.ticket is not None and len(entry.ticket.waiting) < WAITING_DUPLICATES:
-        entry.ticket.waiting += ((reply_to, correlation_id),)
-    return []
 
 
 def _failure(code: str, reason: str) -> ReplyPart:

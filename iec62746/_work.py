@@ -118,14 +118,14 @@ class Work:
         elif ticket.is_request:
             handler = self._requests.get((message.verb, message.noun))
             if handler is not None:
-                return partial(self._handle_request, handler, ticket)
+                return self._handle_request(handler, ticket)
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for {message.verb} {message.noun}")
         else:
             handlers = self._handlers_of(message.noun, ticket.address)
             if len(handlers) == 1:
-                return partial(self._handle_one, handlers[0], ticket)
+                return self._handle_one(handlers[0], ticket)
             if handlers:
-                return partial(self._handle_all, handlers, ticket)
+                return self._handle_all(handlers, ticket)
             self.refuse(ticket, What.NO_HANDLER, "5.2", f"no handler for events {message.noun}")
         return None
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isfinite
 
-from iec62746._answers import Answers, again
+from iec62746._answers import Answers
 from iec62746._checks import Checks
 from iec62746._current import CurrentValues, Latest, Wanted, event_of, is_refused, sent_at
 from iec62746._duplicates import Duplicates
-from iec62746._memory import Entry
+from iec62746._memory import Key
 from iec62746._payloads import Payloads
 from iec62746._pending import Pending
 from iec62746._presence import OwnPresence
@@ -299,11 +299,11 @@ class Exchange:
         except InvalidMessage:
             return message  # a finding says so: it is handed on as it is
 
-    def _receive_again(self, ticket: Ticket, notice: Notice, entry: Entry | None, out: list[Output]) -> None:
+    def _receive_again(self, ticket: Ticket, notice: Notice, key: Key | None, out: list[Output]) -> None:
         """Give the sender of a duplicate the answer that the first one got, or say why it is not executed."""
         out.append(notice)
-        if entry is not None and ticket.reply_to is not None:
-            out += again(entry, ticket.reply_to, ticket.correlation_id)
+        if key is not None and ticket.reply_to is not None:
+            out += self._answers.again(key, ticket.reply_to, ticket.correlation_id)
         elif notice.reply_code:
             out += self.refuse(ticket, notice.reply_code, notice.detail, ticket.arrived)
 

@@ -83,7 +83,7 @@ class Ticket:
     """The same, however late its own Deadline: a duplicate may come until then."""
     reply_to: ReplyTo | None = None
     correlation_id: str = ""
-    key: tuple[str, str] | None = None
+    key: str | None = None
     waiting: tuple[tuple[ReplyTo, str], ...] = ()
     """Where duplicates wait for the answer, with their correlation ids; at most eight."""
     is_open: bool = True

@@ -439,7 +439,7 @@ class Participant:
         elif type(output) is Failed:
             self._settle(output.key, output.error)
         elif type(output) is Notice:
-            log.info("%s: %s: %s: %s", self.party, output.party, output.what.value, output.detail)
+            log.info("%s: %s: %s: %s", self.party, output.party, output.what, output.detail)
             self._tell(Notice, output)
         else:
             self._tell(type(output), output.presence if type(output) is Changed else output)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from iec62746._memory import Entry, Memory
+from iec62746._memory import Memory, key_of
 from iec62746.address import Inbox
 from iec62746.domain import Domain
 from iec62746.envelope import payload
@@ -80,8 +80,8 @@ def test_a_round_trip_runs_as_many_lines_with_ten_thousand_requests_pending_as_w
 
 def remember(memory: Memory, first: int, number: int) -> None:
     for one in range(first, first + number):
-        ticket = Ticket(CONTROL, "vtn", Inbox("ven-1"), 0.0, 0.0, 0.0, ReplyTo(1), key=("vtn", str(one)))
-        memory.add(("vtn", str(one)), Entry(1, 0.0, ticket), 1e9)
+        ticket = Ticket(CONTROL, "vtn", Inbox("ven-1"), 0.0, 0.0, 0.0, ReplyTo(1), key=key_of("vtn", str(one)))
+        memory.add(key_of("vtn", str(one)), 1, 0.0, 1e9, ticket)
         memory.keep_answer(ticket, b"x", 0.0)
 
 
@@ -99,5 +99,5 @@ def test_the_first_of_those_remembered_is_found_without_a_search() -> None:
     """A dict searches its first key past all that were deleted before it; counted in lines, nobody would see it."""
     memory = Memory(most=10, octets=10, since=0.0)
 
-    assert hasattr(memory._entries, "move_to_end")
-    assert hasattr(memory._answered, "move_to_end")
+    assert hasattr(memory._seen, "move_to_end")
+    assert hasattr(memory._answers, "move_to_end")

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -36,7 +35,7 @@ class Bench:
             self.handlers.take(Ticket(message, "ven-1", Inbox("vtn"), 0.0, 0.0, 0.0, reply_to))
 
     def _work(self, ticket: Ticket) -> Run:
-        return partial(self._do, int(ticket.message.comment or 0))
+        return self._do(int(ticket.message.comment or 0))
 
     def _refuse(self, ticket: Ticket, what: What, code: str, reason: str) -> None:
         self.refused.append((int(ticket.message.comment or 0), what, code))
@@ -63,6 +62,55 @@ async def test_those_that_end_at_once_share_a_task() -> None:
     await bench.drain()
 
     assert (2, [*range(TURN + 1)]) == (len(tasks), done)
+
+
+async def test_no_task_is_made_for_what_needs_none() -> None:
+    made, loop = list[object](), asyncio.get_running_loop()
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async def do(number: int) -> None:
+        if number == TURN - 2:  # the last one has a task of its own then
+            await asyncio.sleep(0)
+
+    loop.set_task_factory(factory)
+    try:
+        bench = Bench(do)
+        bench.take(*range(TURN))
+        await bench.begun()
+    finally:
+        loop.set_task_factory(None)
+    await bench.drain()
+
+    assert 2 == len(made)
+
+
+async def test_one_that_waits_may_go_on_after_what_is_raised_in_it() -> None:
+    done, loop = list[str](), asyncio.get_running_loop()
+    fails = loop.create_future()
+
+    async def do(number: int) -> None:
+        try:
+            await fails
+        except ValueError:
+            done.append("failed")
+        try:
+            async with asyncio.timeout(0):
+                await loop.create_future()
+        except TimeoutError:
+            done.append("timed out")
+        await asyncio.sleep(0)
+        done.append("done")
+
+    bench = Bench(do)
+    bench.take(1)
+    await bench.begun()
+    fails.set_exception(ValueError())
+    await bench.drain()
+
+    assert ["failed", "timed out", "done"] == done
 
 
 @pytest.mark.parametrize("is_request", [False, True])

@@ -26,8 +26,8 @@ WINDOW = 100
 """Messages on their way, of which the broker has not said yet that it took them; the next wait their turn."""
 PREFETCH = 200
 """Deliveries of one queue that the broker sends ahead of our acks: what waits here is never more."""
-ACK_EACH = 50
-"""Deliveries acked at once while more wait."""
+ACK_EACH = PREFETCH // 2
+"""Deliveries acked at once while more wait: a write for each would cost the most, and so the broker need not wait."""
 TURN = 16
 """Deliveries that are taken before others get their turn."""
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from iec62746._forms import reply_form
-from iec62746._memory import Key, Memory
+from iec62746._memory import Key, Memory, sender_of
 from iec62746._writer import Writer
 from iec62746.errors import LocalError
 from iec62746.limits import Limits
@@ -54,9 +54,9 @@ class Answers:
         if ticket.is_counted:
             self._open[ticket.sender] -= 1
         self._memory.keep_answer(ticket, outgoing.body, deadline)
-        out = [Send(ticket.reply_to, outgoing)]
+        out = [Send(ticket.reply_to, outgoing, ticket.sender)]
         if ticket.waiting:
-            out += [Send(to, replace(outgoing, correlation_id=key)) for to, key in ticket.waiting]
+            out += [Send(to, replace(outgoing, correlation_id=key), ticket.sender) for to, key in ticket.waiting]
         return out
 
     def again(self, key: Key, reply_to: ReplyTo, correlation_id: str) -> list[Send]:
@@ -64,7 +64,8 @@ class Answers:
         answer, running = self._memory.answer(key), self._memory.running(key)
         if answer is not None:
             body, expires = answer
-            return [Send(reply_to, Outgoing(body=body, expires=expires, correlation_id=correlation_id))]
+            outgoing = Outgoing(body=body, expires=expires, correlation_id=correlation_id)
+            return [Send(reply_to, outgoing, sender_of(key))]
         if running is not None and len(running.waiting) < WAITING_DUPLICATES:
             running.waiting += ((reply_to, correlation_id),)
         return []

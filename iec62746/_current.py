@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from iec62746.domain import Domain
 from iec62746.envelope import payload
+from iec62746.limits import Limits
 from iec62746.message import (
     DESTINATION,
     EVENT_VERBS,
@@ -125,26 +127,48 @@ class Wanted:
         self._asked[key] = (node, noun)
 
 
+class _Seen(NamedTuple):
+    at: float = float("-inf")
+    message_id: str | None = None
+    arrived: float = float("inf")
+    is_current: bool = False
+
+
 class Latest:
-    """The Timestamp and MessageID of the latest event delivered, for each node and noun that has a current value."""
+    """The latest event delivered, for each node and noun that has a current value."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         """Have seen nothing."""
-        self._seen: dict[NodeNoun, tuple[float, str | None]] = {}
+        # What is older than this by its Timestamp cannot be late: it is deliverable no more. The clock was put back.
+        self._most_late = limits.real_time + limits.clock_skew
+        self._seen: dict[NodeNoun, _Seen] = {}
 
-    def saw(self, node: str, event: Message) -> None:
+    def saw(self, node: str, event: Message, arrived: float) -> None:
         """Take note of an event that is delivered."""
         key, at = (node, event.noun), sent_at(event)
-        if at >= self._seen.get(key, _NEVER)[0]:
-            self._seen[key] = (at, event.message_id)
+        seen = self._seen.get(key, _NONE)
+        if event.is_current or not -self._most_late <= at - seen.at < 0:
+            self._seen[key] = _Seen(at, event.message_id, arrived, event.is_current)
 
-    def is_news(self, node: str, event: Message) -> bool:
-        """Return whether `event` is later than what was delivered; of two of the same millisecond, the other one is."""
-        at, message_id = self._seen.get((node, event.noun), _NEVER)
-        return sent_at(event) > at or (sent_at(event) == at and event.message_id != message_id)
+    def is_overtaken(self, node: str, event: Message) -> bool:
+        """Return whether a later event was delivered as the current value: that came by another way, and faster."""
+        seen = self._seen.get((node, event.noun), _NONE)
+        return seen.is_current and -self._most_late <= sent_at(event) - seen.at < 0
+
+    def is_news(self, node: str, event: Message, asked: float) -> bool:
+        """Return whether the current value `event`, asked for at `asked`, is later than what was delivered.
+
+        Asked for after that arrived, it is no earlier, whatever the clocks say.
+        """
+        seen = self._seen.get((node, event.noun), _NONE)
+        return event.message_id != seen.message_id and (asked > seen.arrived or sent_at(event) >= seen.at)
+
+    def clock_put(self, by: float) -> None:
+        """Take that our clock was put forward, or back, by so much."""
+        self._seen = {key: seen._replace(arrived=seen.arrived + by) for key, seen in self._seen.items()}
 
 
-_NEVER = (float("-inf"), None)
+_NONE = _Seen()
 
 
 def sent_at(event: Message) -> float:

@@ -157,6 +157,8 @@ class Handlers:
             self._overdue[task] = ticket
             if self._watcher is not None:
                 self._tell(self._watcher, ticket, until)
+            if not ticket.is_open:
+                continue  # the handler has ended: its answer is being sent, which has until that expires
             self._refuse(
                 ticket, What.HANDLER_TOO_SLOW, "4.1", f"the handler took longer than {self._limits.handling:g} s"
             )
@@ -260,6 +262,10 @@ class Listener:
             result = self._function(*arguments)
             if inspect.isawaitable(result):
                 await result
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            log.exception("%r failed", self._function)
         except Exception:
             log.exception("%r failed", self._function)
 
@@ -306,6 +312,12 @@ def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Return whether calling `function` runs none of it yet: an async function, method or callable object."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def is_cancelled() -> bool:
+    """Return whether somebody cancelled this task, rather than that it awaited something that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def cancelled(tasks: "set[asyncio.Task[Any]]", what: str, grace: float = GRACE) -> None:

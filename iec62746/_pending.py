@@ -62,3 +62,7 @@ class Pending:
     def next(self) -> float | None:
         """Return when our patience with the next one ends."""
         return self._timers.next()
+
+    def clock_put(self, by: float) -> None:
+        """Be as patient as we would, though the clock was put forward, or back, by so much."""
+        self._timers.clock_put(by)

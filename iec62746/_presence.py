@@ -4,6 +4,7 @@ from iec62746._writer import Writer
 from iec62746.domain import Domain
 from iec62746.errors import InvalidMessage
 from iec62746.message import Kind, Message
+from iec62746.outputs import SessionSuperseded
 from iec62746.roster import LEASES, NOUN, Announcement, State, to_payload
 from iec62746.transport import Outgoing
 
@@ -38,8 +39,9 @@ class OwnPresence:
         message = self._writer.stamped(template, self._destination, now, deadline)
         return self._writer.outgoing(message, float("inf") if deadline is None else deadline)
 
-    def hear(self, said: Announcement) -> bool:
-        """Take what a session of our own party announced; returns whether it is newer than ours and any before."""
+    def hear(self, said: Announcement) -> SessionSuperseded | None:
+        """Take what a session of our own party announced; returns what follows if it is newer than ours and any."""
         is_newer = said.rank > (self.epoch, self.session) and said.epoch >= self._greatest
         self._greatest = max(self._greatest, said.epoch)
-        return is_newer
+        # What has ended may have been opened before ours: by a clock that was ahead.
+        return SessionSuperseded(said.session, said.state is State.OFFLINE) if is_newer else None

@@ -16,18 +16,20 @@ class Timers(Generic[K]):
     Bounded by what is added and not yet due or cancelled: buckets that became empty are swept when they are most.
     """
 
-    __slots__ = ("_buckets", "_empty", "_grain", "_order")
+    __slots__ = ("_ahead", "_buckets", "_empty", "_grain", "_order")
 
     def __init__(self, grain: float) -> None:
         """Start with none; a `grain` that is a power of two keeps the arithmetic exact."""
         self._grain = grain
+        # How far the time in the buckets is ahead of the clock: what that was put back since.
+        self._ahead = 0.0
         self._buckets: dict[int, dict[K, None]] = {}
         self._order: list[int] = []
         self._empty = 0
 
     def add(self, key: K, at: float) -> int:
         """Make `key` due at `at`; returns the bucket that `cancel` wants."""
-        number = ceil(at / self._grain)
+        number = ceil((at + self._ahead) / self._grain)
         bucket = self._buckets.get(number)
         if bucket is None:
             bucket = self._buckets[number] = {}
@@ -54,7 +56,7 @@ class Timers(Generic[K]):
 
     def due(self, now: float) -> Iterator[K]:
         """Yield, and forget, every key that is due."""
-        while self._order and self._order[0] * self._grain <= now:
+        while self._order and self._order[0] * self._grain <= now + self._ahead:
             yield from self._pop()
 
     def _pop(self) -> dict[K, None]:
@@ -67,7 +69,11 @@ class Timers(Generic[K]):
         """Return when the next key is due, or None."""
         while self._order and not self._buckets[self._order[0]]:
             self._pop()
-        return self._order[0] * self._grain if self._order else None
+        return self._order[0] * self._grain - self._ahead if self._order else None
+
+    def clock_put(self, by: float) -> None:
+        """Have all be due when they would have been, though the clock was put forward, or back, by so much."""
+        self._ahead -= round(by / self._grain) * self._grain
 
     @property
     def buckets(self) -> int:

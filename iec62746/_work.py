@@ -10,7 +10,7 @@ from typing import Any
 
 from lxml import etree
 
-from iec62746._handlers import Run, Threads, is_coroutine_function
+from iec62746._handlers import Run, Threads, is_cancelled, is_coroutine_function
 from iec62746._watcher import Watcher
 from iec62746.address import Address, Node
 from iec62746.connection import Connection
@@ -143,7 +143,7 @@ class Work:
         try:
             template = self._answer(message.noun, await handler(message))
             outputs = self._exchange.answer(ticket, template, time.time())
-            if self.watcher is not None:
+            if outputs and self.watcher is not None:
                 self.watcher.answered(result_of(template))
         except Refused as exc:
             outputs = self._refused_by_handler(ticket, exc)
@@ -151,7 +151,7 @@ class Work:
             # What the peer sent cannot be bound: it is not the handler that failed.
             outputs = self._refusal(ticket, What.INVALID_PAYLOAD, exc.reply_code, cut(str(exc)))
         except asyncio.CancelledError as exc:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             outputs = self._failed(ticket, exc)
         except Exception as exc:
@@ -184,7 +184,7 @@ class Work:
             outputs = self._exchange.refuse(ticket, exc.reply_code, exc.reason, time.time())
         except LocalError as unwritable:
             return self._failed(ticket, unwritable)
-        if self.watcher is not None:
+        if outputs and self.watcher is not None:
             self.watcher.answered(Result.FAILED)
         return outputs
 
@@ -208,7 +208,7 @@ class Work:
         try:
             await handler(ticket.message)
         except asyncio.CancelledError as exc:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             self._failed(ticket, exc)
         except Exception as exc:
@@ -223,12 +223,7 @@ class Work:
 
     def _refusal(self, ticket: Ticket, what: What, code: str, reason: str) -> list[Output]:
         self._output(Notice(what, ticket.sender, reason, code))
-        if self.watcher is not None and ticket.is_request:
+        outputs = self._exchange.refuse(ticket, code, reason, time.time()) if ticket.is_request else []
+        if outputs and self.watcher is not None:
             self.watcher.answered(Result.FAILED)
-        return self._exchange.refuse(ticket, code, reason, time.time()) if ticket.is_request else []
-
-
-def _is_cancelled() -> bool:
-    """Return whether somebody cancelled this task, rather than that it awaited something that was cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        return outputs

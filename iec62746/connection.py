@@ -18,6 +18,8 @@ from iec62746.errors import (
     AuthenticationFailed,
     Iec62746Error,
     LocalError,
+    Outcome,
+    Overloaded,
     PermissionDenied,
     SessionLost,
     Superseded,
@@ -25,7 +27,7 @@ from iec62746.errors import (
     Unreachable,
 )
 from iec62746.exchange import Exchange, Output
-from iec62746.outputs import Notice, Send, SessionSuperseded, What
+from iec62746.outputs import Notice, Send, SessionSuperseded, What, cut
 from iec62746.roster import Changed, State
 from iec62746.transport import Config, Delivery, Outgoing, ReplyTo, Session, Transport
 
@@ -37,6 +39,8 @@ RETRY_MOST = 10.0
 """Seconds: the upper end of every later one, doubled up to this; it starts anew after a session that lasted as long."""
 REANNOUNCE = 1.0
 """Seconds in which at most one announcement is made because somebody came."""
+CLOCK_PUT = 1.0
+"""Seconds by which the clock must have left the time of the loop to count as put: less is its slewing."""
 GOODBYE = 2.0
 """Seconds that saying goodbye, and then closing the session, may each take."""
 
@@ -74,6 +78,9 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._somebody_came = asyncio.Event()
         self._has_heard_vtn = False
+        self._loop = asyncio.get_running_loop()
+        # How far the clock is ahead of the time of the loop.
+        self._ahead = time.time() - self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._state, self._reason = State.ONLINE, ""
@@ -111,9 +118,8 @@ class Connection:
 
     async def _live(self, state: RetryCallState) -> Never:
         """Live one session, and raise what ended it."""
-        loop = asyncio.get_running_loop()
-        self._lost = loop.create_future()
-        began = loop.time()
+        self._lost = self._loop.create_future()
+        began = self._loop.time()
         cause: Iec62746Error = SessionLost("the connection was closed")
         was_open = False
         try:
@@ -126,12 +132,12 @@ class Connection:
                     self._group = None
                     self._end_tasks()
         finally:
+            self.trouble = cause
             await self._end(cause)
-        if was_open and loop.time() - began > RETRY_MOST:
+        if was_open and self._loop.time() - began > RETRY_MOST:
             state.attempt_number = 1
         if was_open and not isinstance(cause, FINAL):
             self._tell_lost(cause)
-        self.trouble = cause
         raise cause
 
     async def _until_lost(self, lost: "asyncio.Future[Iec62746Error]") -> Iec62746Error:
@@ -161,7 +167,7 @@ class Connection:
 
     async def _set_up(self, watch: "_Watch") -> None:
         """Open, subscribe and announce (62746-3, 5.1)."""
-        name, now = session_name(), time.time()
+        name, now = session_name(), self.now()
         self._exchange.opened(name, now)
         self._has_heard_vtn = False
         config = replace(self._config, urls=self._urls(), session=name, will=self._exchange.will(now))
@@ -193,12 +199,15 @@ class Connection:
 
     async def announce(self, state: State, reason: str) -> None:
         """Announce `state` now, and at each heartbeat from now on (62746-3, 5.5.5)."""
+        send = self._exchange.announce(state, self.now(), reason)
         self._state, self._reason = state, reason
         if self._session is not None and self.is_open:
-            await self._announce()
+            await self._send_announcement(send)
 
     async def _announce(self) -> None:
-        send = self._exchange.announce(self._state, time.time(), self._reason)
+        await self._send_announcement(self._exchange.announce(self._state, self.now(), self._reason))
+
+    async def _send_announcement(self, send: Send) -> None:
         work = self.send(send.to, send.message)
         await (work if self._watcher is None else ending(self._watcher.announced, work))
 
@@ -230,6 +239,8 @@ class Connection:
                     await session.aclose()
             except TimeoutError:
                 log.warning("%s: the session did not close within %g s", self._party, GOODBYE)
+            except Exception as exc:
+                self._breakdown(exc)
 
     def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -274,10 +285,11 @@ class Connection:
 
     def send_later(self, send: Send) -> None:
         """Send without waiting: the core's own answers. More than the limit `waiting` at once are not sent."""
-        if self._session is None:
+        most = self._exchange.domain.limits.waiting
+        if self._session is None or self._group is None:
             self._bounce(send, self._absence())
-        elif len(self._tasks) > self._exchange.domain.limits.waiting:
-            log.warning("%s: an answer is not sent: too many are under way", self._party)
+        elif len(self._tasks) >= most:
+            self._bounce(send, Overloaded(f"{most} are under way (limit waiting)", outcome=Outcome.NOT_SENT))
         else:
             self._later(self._send_quietly(send))
 
@@ -288,6 +300,9 @@ class Connection:
             self._bounce(send, exc)
 
     def _bounce(self, send: Send, cause: Iec62746Error) -> None:
+        if send.asker:
+            self._output(Notice(What.UNANSWERED, send.asker, cut(f"the answer could not be sent: {cause}")))
+            return
         log.info("%s could not send to %s: %s", self._party, send.to, cause)
         if isinstance(cause, TransportError):
             self.bounced(send.message.correlation_id, cause)
@@ -303,7 +318,7 @@ class Connection:
 
     def _ask_current(self) -> None:
         """Ask for what was published before we came, or while the VTN was away (62746-3, 7)."""
-        for send in self._exchange.current_requests(self._nodes, time.time()):
+        for send in self._exchange.current_requests(self._nodes, self.now()):
             self.send_later(send)
         self._arm()
 
@@ -312,7 +327,7 @@ class Connection:
     def receive(self, delivery: Delivery) -> None:
         """Take one delivery; what breaks us is told and dropped, or it would come again and again."""
         try:
-            self._dispatch(self._exchange.receive(delivery, time.time()))
+            self._dispatch(self._exchange.receive(delivery, self.now()))
         except Exception as exc:
             log.error("%s: a delivery broke the exchange: please report this", self._party, exc_info=exc)
             reason = f"it broke the exchange: {type(exc).__name__}"
@@ -327,7 +342,7 @@ class Connection:
             if type(output) is Send:
                 self.send_later(output)
             elif type(output) is SessionSuperseded:
-                self._end_superseded(output.session)
+                self._end_by(self._supersession(output))
             else:
                 if type(output) is Changed:
                     self._see(output)
@@ -346,8 +361,13 @@ class Connection:
                 self._ask_current()
             self._has_heard_vtn = True
 
-    def _end_superseded(self, session: str) -> None:
-        self._end_by(Superseded(f"a newer session of {self._party}, {session}, is live: this one ends"))
+    def _supersession(self, output: SessionSuperseded) -> TransportError:
+        if not output.has_ended:
+            return Superseded(f"a newer session of {self._party}, {output.session}, is live: this one ends")
+        return SessionLost(
+            f"a session of {self._party} that has ended, {output.session}, counts as newer, its clock was ahead:"
+            " ours is opened again, as the newest"
+        )
 
     def _end_by(self, cause: TransportError) -> None:
         if self._lost is not None and not self._lost.done():
@@ -355,7 +375,7 @@ class Connection:
 
     def gone(self, party: str) -> None:
         """Take the transport's evidence."""
-        self._dispatch(self._exchange.gone(party, time.time()))
+        self._dispatch(self._exchange.gone(party, self.now()))
 
     def bounced(self, correlation_id: str, cause: TransportError) -> None:
         """Take what was returned."""
@@ -363,12 +383,27 @@ class Connection:
 
     # ---------------------------------------------------------------- time
 
+    def now(self) -> float:
+        """Return the time by the clock, in seconds since 1970; if it was put meanwhile, the exchange is told."""
+        now = time.time()
+        by = now - self._loop.time() - self._ahead
+        if not -CLOCK_PUT < by < CLOCK_PUT:
+            self._on_clock_put(by)
+        return now
+
+    def _on_clock_put(self, by: float) -> None:
+        log.warning("%s: the clock was put %s by %.1f s", self._party, "forward" if by > 0 else "back", abs(by))
+        self._ahead += by
+        self._exchange.clock_put(by)
+        self._disarm()
+        self._arm()
+
     def wake_at(self, at: float) -> None:
         """See to it that the exchange is told the time at `at`."""
         if at < self._timer_at:
             self._disarm()
             self._timer_at = at
-            self._timer = asyncio.get_running_loop().call_later(max(at - time.time(), 0.0), self._on_timer)
+            self._timer = self._loop.call_later(max(at - time.time(), 0.0), self._on_timer)
 
     def _arm(self) -> None:
         at = self._exchange.next()
@@ -382,7 +417,7 @@ class Connection:
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        self._dispatch(self._exchange.expire(time.time()))
+        self._dispatch(self._exchange.expire(self.now()))
         self._arm()
 
 

@@ -71,7 +71,7 @@ class Exchange:
         self._reading = domain.reading
         self._answers = Answers(limits, self._writer, self._duplicates.memory, frozenset(self._peers))
         self._own = OwnPresence(domain, party, self._writer)
-        self._current, self._wanted, self._latest = CurrentValues(domain), Wanted(domain), Latest()
+        self._current, self._wanted, self._latest = CurrentValues(domain), Wanted(domain), Latest(limits)
 
     # ---------------------------------------------------------------- sessions and presence
 
@@ -284,7 +284,10 @@ class Exchange:
             return
         address = ticket.address
         if type(address) is Node and self._current.has(address.name, ticket.message.noun):
-            self._latest.saw(address.name, ticket.message)
+            if self._latest.is_overtaken(address.name, ticket.message):
+                out.append(_outdated(ticket.sender, f"a later current value of {address.name} was delivered"))
+                return
+            self._latest.saw(address.name, ticket.message, ticket.arrived)
         out.append(self._executed(ticket))
 
     def _executed(self, ticket: Ticket) -> Execute:
@@ -317,12 +320,13 @@ class Exchange:
         except EnvelopeError as exc:
             return [told(What.UNREADABLE, sender, exc)]
         if sender == self.party:
-            return [SessionSuperseded(said.session)] if self._own.hear(said) else []
+            superseded = self._own.hear(said)
+            return [] if superseded is None else [superseded]
         if said.session != self.roster[sender].session:
             self._checks.forget_clocks(sender)
         changes = self.roster.announced(sender, said, now, sent_at(message) or None)
         if changes is None:
-            return [Notice(What.OUTDATED, sender, f"a later announcement than this {said.state} was taken before")]
+            return [_outdated(sender, f"a later announcement than this {said.state} was taken before")]
         return list(changes)
 
     def _receive_reply(self, ticket: Ticket, key: str | None, now: float, out: list[Output]) -> None:
@@ -335,11 +339,11 @@ class Exchange:
             out.append(Notice(What.WRONG_REPLIER, ticket.sender, f"{asked.to} was asked"))
             return
         self._pending.take(key)
-        if asked.node:
+        if (fault := self._payloads.fault(ticket.message)) is not None:
+            out += (told(What.INVALID_PAYLOAD, ticket.sender, fault), self._ended(key, asked, fault))
+        elif asked.node:
             self._wanted.ended(key)
             out += self._receive_current(ticket, asked)
-        elif (fault := self._payloads.fault(ticket.message)) is not None:
-            out += (told(What.INVALID_PAYLOAD, ticket.sender, fault), self._ended(key, asked, fault))
         else:
             out.append(Completed(key, self._inflated(ticket.message), asked))
         if self._wanted.is_waiting:
@@ -404,16 +408,13 @@ class Exchange:
         if event is None:
             return []
         message_id = event.message_id or ""
-        if not self._latest.is_news(asked.node, event) or self._duplicates.knows(asked.to, message_id):
-            return [
-                Notice(
-                    What.OUTDATED, asked.to, f"the current value of {asked.node} is not later than what was delivered"
-                )
-            ]
+        if not self._latest.is_news(asked.node, event, asked.at) or self._duplicates.knows(asked.to, message_id):
+            reason = f"the current value of {asked.node} is not later than what was delivered"
+            return [_outdated(asked.to, reason)]
         notices: list[Output] = []
         # The event itself may still come: then it is a duplicate.
         self._duplicates.expect(asked.to, message_id, sent_at(event) + self._limits.real_time, ticket.arrived, notices)
-        self._latest.saw(asked.node, event)
+        self._latest.saw(asked.node, event, ticket.arrived)
         ticket.message, ticket.address = event, Node(asked.node)
         return [*notices, self._executed(ticket)]
 
@@ -429,6 +430,15 @@ class Exchange:
         self._duplicates.memory.expire(now)
         out.extend(self.roster.expire(now))
         return out
+
+    def clock_put(self, by: float) -> None:
+        """Take that our clock was put forward, or back, by so many seconds: what lasts is to last as long as it would.
+
+        What was received stays remembered by the deadlines that it came with.
+        """
+        self._pending.clock_put(by)
+        self.roster.clock_put(by)
+        self._latest.clock_put(by)
 
     def next(self) -> float | None:
         """Return when `expire` has something to do."""
@@ -465,6 +475,10 @@ def _demand(decision: Decision) -> None:
 
 def _found(sender: str, finding: Finding) -> Notice:
     return Notice(What.FINDING, sender, cut(f"{finding.rule.value}: {finding.reason}"), rule=finding.rule)
+
+
+def _outdated(sender: str, reason: str) -> Notice:
+    return Notice(What.OUTDATED, sender, reason)
 
 
 def _turned_away(delivery: Delivery) -> Notice:

@@ -110,10 +110,11 @@ class Asked:
 # The next four are made for each message, and not frozen: a frozen one takes twice as long to make.
 @dataclass(slots=True)
 class Send:
-    """Send this."""
+    """Send this; an answer says whom it is for."""
 
     to: Address | ReplyTo
     message: Outgoing
+    asker: str = ""
 
 
 @dataclass(slots=True)
@@ -143,9 +144,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class SessionSuperseded:
-    """A newer session of our own party is live: end this one, and do not come back."""
+    """A newer session of our own party is live: end this one, and do not come back.
+
+    If that one has ended already, its clock was ahead of ours: then another one of a greater epoch is needed.
+    """
 
     session: str
+    has_ended: bool = False
 
 
 def cut(text: str) -> str:

@@ -228,7 +228,7 @@ class Participant:
 
     async def _publish(self, template: Message, node: str | None) -> None:
         connection = self._open_connection()
-        send = self._exchange.publish(template, node, time.time())
+        send = self._exchange.publish(template, node, connection.now())
         await connection.send(send.to, send.message)
 
     async def announce(self, state: State | str, reason: str = "") -> None:
@@ -247,7 +247,8 @@ class Participant:
             raise InvalidMessage(
                 f"timeout is {given_timeout!r}: give seconds above 0, or None for {real_time:g} (limit real_time)"
             )
-        connection, now = self._open_connection(), time.time()
+        connection = self._open_connection()
+        now = connection.now()
         outgoing = self._exchange.request(template, to, now, patience)
         key = outgoing.correlation_id
         answer = self._answers[key] = asyncio.get_running_loop().create_future()
@@ -259,8 +260,10 @@ class Participant:
                 await connection.send(Inbox(to), outgoing)
             result = await answer
         finally:
-            del self._answers[key]
-            self._exchange.abandon(key)
+            # Once it is answered another may be asked under the same key, even before we are told of the answer.
+            if self._answers.get(key) is answer:
+                del self._answers[key]
+                self._exchange.abandon(key)
         if isinstance(result, Message):
             return result
         raise copy.copy(result) from result.__cause__  # one error may end many requests, each with its own traceback
@@ -309,23 +312,28 @@ class Participant:
         self._first = first = loop.create_future()
         self._handlers = Handlers(self.domain.limits, self._work.of, self._work.refuse, self._watcher)
         self._connection = connection = self._new_connection()
-        self._life = loop.create_task(connection.run(), name=f"connection of {self.party}")
-        self._life.add_done_callback(self._on_life_ended)
+        self._life = life = loop.create_task(connection.run(), name=f"connection of {self.party}")
+        life.add_done_callback(self._on_life_ended)
         limit = self.domain.limits.set_up
         try:
             async with asyncio.timeout(limit):
                 await first
         except TimeoutError:
-            await self.aclose()
+            await self._end(life)
             where = ", ".join(map(without_password, self._config.urls))
             trouble = connection.trouble or "no answer"
             raise Unreachable(
                 f"not connected within {limit:g} s (limit set_up) to {where}: {trouble}"
             ) from connection.trouble
         except BaseException:
-            await self.aclose()
+            await self._end(life)
             raise
         return self
+
+    async def _end(self, life: "asyncio.Task[None]") -> None:
+        """Close, unless somebody else did and it has another life by now."""
+        if self._life is life:
+            await self.aclose()
 
     def _new_connection(self) -> Connection:
         return Connection(
@@ -369,16 +377,20 @@ class Participant:
             if connection is not None:
                 await connection.say_goodbye()
         finally:
-            listeners = {task for some in self._listeners.values() for one in some for task in one.stop()}
             self._connection = None
             await asyncio.gather(
                 cancelled({life}, "the connection", GOODBYE + GRACE),
                 handlers.aclose(self._spared),
-                cancelled(listeners - self._spared, "a listener"),
+                self._end_listeners(),
             )
+            await self._end_listeners()  # what ended may have told them something more
             self._work.close()
             self._spared.clear()
             self._life = self._handlers = self._closing = None
+
+    async def _end_listeners(self) -> None:
+        tasks = {task for some in self._listeners.values() for one in some for task in one.stop()}
+        await cancelled(tasks - self._spared, "a listener")
 
     async def closed(self) -> None:
         """Wait until the connection has ended for good; raises why, unless we closed it."""
@@ -416,17 +428,21 @@ class Participant:
 
     def _on_life_ended(self, life: "asyncio.Task[None]") -> None:
         """Say why there is no connection any more, to who waits for the first."""
-        connection = self._connection
+        first, connection = self._first, self._connection
         if life.cancelled() or connection is None:
+            if first is not None and not first.done():
+                first.set_exception(Closed(f"{self.party} was closed while it was being opened"))
             return
         if (error := life.exception()) is not None:
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
             name = type(self._transport).__name__
             log.error("%s: the connection by %s broke down: please report this", self.party, name, exc_info=error)
             connection.final = SessionLost(f"the connection by {name} broke down: {type(error).__name__}: {error}")
             connection.final.__cause__ = error
             self._on_lost(connection.final)
-        if self._first is not None and not self._first.done() and connection.final is not None:
-            self._first.set_exception(connection.final)
+        if first is not None and not first.done() and connection.final is not None:
+            first.set_exception(connection.final)
 
     def _on_output(self, output: Output) -> None:
         if self._watcher is not None:

@@ -139,12 +139,14 @@ class Roster:
     ) -> list[Changed | PartyConflict] | None:
         """Take an announcement with the Timestamp `sent`; returns None if a later one was taken before it.
 
-        Of two sessions the one with the greater rank counts. In one session the later Timestamp counts, and its end.
+        Of two sessions the one with the greater rank counts; where that one has ended, another that speaks later: its
+        clock may have been put back. In one session the later Timestamp counts, and its end.
         """
         known = self._known.get(party)
         was = self[party]
         rank = (was.epoch, was.session)
-        if said.rank < rank:
+        is_after = not was.is_there and said.state is not State.OFFLINE and sent is not None and sent > was.since
+        if said.rank < rank and not is_after:
             is_live = was.is_there and said.state is not State.OFFLINE
             return [PartyConflict(party, said.session, was.session)] if is_live else None
         if known is not None and said.rank == rank and known.is_older(said, sent):
@@ -194,6 +196,12 @@ class Roster:
     def next(self) -> float | None:
         """Return when the next lease ends."""
         return self._leases.next()
+
+    def clock_put(self, by: float) -> None:
+        """Have the leases last as long as they would, though the clock was put forward, or back, by so much."""
+        self._leases.clock_put(by)
+        for known in self._known.values():
+            known.presence = replace(known.presence, since=known.presence.since + by)
 
 
 class _Known:

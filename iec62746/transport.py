@@ -193,7 +193,7 @@ class Observer(Protocol):
         ...
 
     def bounced(self, correlation_id: str, cause: TransportError) -> None:
-        """A message that had been sent was returned."""
+        """A request that had been sent was returned."""
         ...
 
     def blocked(self, is_blocked: bool) -> None:

@@ -210,6 +210,9 @@ class Member:
             self.changes.append(output)
         elif isinstance(output, PartyConflict):
             self.conflicts.append(output)
+        elif output.has_ended:
+            self.lose()
+            self.open()
         else:
             self.superseded.append(output.session)
 

@@ -3,12 +3,14 @@ from importlib import resources
 import pytest
 from lxml import etree
 
+from iec62746.address import Inbox
 from iec62746.domain import Domain
 from iec62746.envelope import payload
 from iec62746.errors import PermissionDenied
 from iec62746.message import Kind, Message, Option, RequestPart, Result
-from iec62746.outputs import What
+from iec62746.outputs import Send, What
 from iec62746.testing.pair import Conversation, Member
+from iec62746.transport import Delivery, Proof, ReplyTo
 
 NORTH = """\
 [domain]
@@ -337,3 +339,98 @@ def test_a_list_of_nodes_that_is_too_long_is_refused_and_hurts_nobody() -> None:
     assert reply is not None
     assert "3.1" == reply.errors[0].code
     assert What.UNANSWERABLE in vtn.noticed
+
+
+def test_an_event_that_a_later_current_value_overtook_is_dropped(north: Conversation, vtn: Member) -> None:
+    ven = north.join("ven-1", nodes=NODES)
+    north.run()
+    vtn.publish(price(1), "price.north")
+    north.pass_time(1.0)
+    vtn.publish(price(2), "price.north")
+    live = [packet.delivery for packet in north.wire]
+    north.wire.clear()
+    ven.take(ven.exchange.current_requests(NODES, north.now))
+    north.run()
+    for delivery in live:
+        ven.receive(delivery)
+
+    assert [(b'<Price xmlns="urn:x">2</Price>', True)] == values(ven)
+    assert [What.OUTDATED, What.DUPLICATE] == ven.noticed
+
+
+def test_what_comes_after_a_current_value_is_delivered(north: Conversation, vtn: Member) -> None:
+    vtn.publish(price(1), "price.north")
+    ven = north.join("ven-1", nodes=NODES)
+    north.run()
+    vtn.publish(price(2), "price.north")
+    north.run()
+
+    assert [b'<Price xmlns="urn:x">1</Price>', b'<Price xmlns="urn:x">2</Price>'] == [one for one, _ in values(ven)]
+
+
+@pytest.mark.requirement("R-7b")
+@pytest.mark.parametrize("put_back", [20.0, 600.0])
+def test_a_current_value_is_taken_though_the_clock_of_the_vtn_was_put_back(
+    put_back: float, north: Conversation, vtn: Member
+) -> None:
+    ven = north.join("ven-1", nodes=NODES)
+    north.run()
+    vtn.publish(price(1), "price.north")
+    north.run()
+    ven.lose()
+    north.pass_time(1.0)
+    here, north.now = north.now, north.now - put_back
+    vtn.publish(price(2), "price.north")
+    north.now = here
+    for _ in range(2):
+        ven.open()
+        north.run()
+        ven.lose()
+        north.pass_time(200.0)
+
+    assert [b'<Price xmlns="urn:x">1</Price>', b'<Price xmlns="urn:x">2</Price>'] == [one for one, _ in values(ven)]
+
+
+def test_after_our_clock_was_put_back_a_current_value_is_taken(north: Conversation, vtn: Member) -> None:
+    ven = north.join("ven-1", nodes=NODES)
+    north.run()
+    vtn.publish(price(1), "price.north")
+    north.run()
+    ven.lose()
+    north.pass_time(1.0)
+    north.now -= 600.0
+    ven.exchange.clock_put(-600.0)
+    vtn.publish(price(2), "price.north")
+    north.run()
+    ven.open()
+    north.run()
+
+    assert b'<Price xmlns="urn:x">2</Price>' == values(ven)[-1][0]
+
+
+@pytest.mark.requirement("R-7c")
+def test_a_current_value_is_checked_as_every_payload_is(north: Conversation) -> None:
+    strict = Conversation(
+        Domain.parse(NORTH.replace('vtn = "vtn"', 'vtn = "vtn"\npayloads = "known"', 1)), now=north.now
+    )
+    vtn, ven = north.join("vtn"), strict.join("ven-1")
+    vtn.publish(price(1), "price.north")
+    for send in ven.exchange.current_requests(["price.north"], north.now):
+        request = Delivery(
+            body=send.message.body,
+            address=Inbox("vtn"),
+            sender="ven-1",
+            proof=Proof.BROKER,
+            reply_to=ReplyTo(None),
+            correlation_id=send.message.correlation_id,
+        )
+        for answer in vtn.exchange.receive(request, north.now):
+            if isinstance(answer, Send):
+                body, key = answer.message.body, answer.message.correlation_id
+                ven.receive(
+                    Delivery(body=body, address=Inbox("ven-1"), sender="vtn", proof=Proof.BROKER, correlation_id=key)
+                )
+
+    assert [] == values(ven)
+    assert What.INVALID_PAYLOAD in ven.noticed
+    assert 0 == ven.exchange.pending

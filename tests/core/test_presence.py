@@ -241,3 +241,18 @@ def test_another_event_where_presence_belongs_is_dropped(north: Conversation) ->
     assert [What.WRONG_KIND] == vtn.noticed
     assert [] == vtn.executed
     assert message.kind is Kind.EVENT
+
+
+def test_the_will_of_a_session_whose_clock_was_ahead_ends_nobody_for_good(north: Conversation) -> None:
+    ahead = Conversation(north.domain, now=north.now + 3_600)
+    vtn, ven, dead = north.join("vtn"), north.join("ven-1"), ahead.join("ven-1")
+    north.run()
+    will = dead.exchange.will(ahead.now)
+    deliver(vtn, "ven-1", will)
+    before = vtn.exchange.roster["ven-1"].state
+    deliver(ven, "ven-1", will)
+    north.run()
+
+    assert [] == ven.superseded
+    assert dead.exchange.epoch < ven.exchange.epoch
+    assert (State.OFFLINE, State.ONLINE) == (before, vtn.exchange.roster["ven-1"].state)

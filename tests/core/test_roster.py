@@ -207,3 +207,29 @@ def test_no_payload_is_the_peers_fault() -> None:
         from_payload(None, Limits())
 
     assert "1.7" == caught.value.reply_code
+
+
+def test_after_a_session_has_ended_another_is_believed_though_its_clock_is_behind(roster: Roster) -> None:
+    roster.announced("ven-1", say(State.OFFLINE), 110.0, 110.0)
+    changes = roster.announced("ven-1", say(session="s0", epoch=0), 111.0, 111.0)
+
+    assert changes is not None
+    assert (State.ONLINE, "s0") == (roster["ven-1"].state, roster["ven-1"].session)
+
+
+@pytest.mark.parametrize(("state", "sent"), [(State.ONLINE, 109.0), (State.ONLINE, None), (State.OFFLINE, 111.0)])
+def test_what_an_earlier_session_said_before_is_not_believed_after(
+    state: State, sent: float | None, roster: Roster
+) -> None:
+    roster.announced("ven-1", say(State.OFFLINE, "s2", 2), 110.0, 110.0)
+
+    assert roster.announced("ven-1", say(state), 111.0, sent) is None
+    assert (State.OFFLINE, "s2") == (roster["ven-1"].state, roster["ven-1"].session)
+
+
+def test_a_lease_is_as_long_as_it_was_though_the_clock_is_put_back(roster: Roster) -> None:
+    roster.clock_put(-50.0)
+
+    assert 50.0 == roster["ven-1"].since
+    assert [] == roster.expire(124.9)
+    assert ["ven-1"] == [change.presence.party for change in roster.expire(125.1) if isinstance(change, Changed)]

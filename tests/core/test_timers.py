@@ -82,3 +82,16 @@ def test_what_is_due_is_what_a_plain_list_says(steps: list[tuple[str, int, int]]
             assert all(expected[one][0] <= now for one in due)
             expected = {one: value for one, value in expected.items() if one not in due}
     assert (timers.next() is None) == (not expected)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0.0, 100.0))
+def test_the_clock_may_be_put_and_all_is_due_when_it_would_have_been(by: float, until: float) -> None:
+    timers: Timers[str] = Timers(GRAIN)
+    bucket = timers.add("before", 1e9 + until)
+    timers.clock_put(by)
+    timers.add("after", 1e9 + by + until)
+
+    assert set() == set(timers.due(1e9 + by + until - GRAIN))
+    assert timers.next() is not None
+    timers.cancel("before", bucket)
+    assert {"after"} == set(timers.due(1e9 + by + until + 2 * GRAIN))

@@ -346,3 +346,20 @@ async def test_a_timeout_is_above_zero(seconds: float, domain: MakeDomain, url: 
     async with Pair(domain(), url, raises) as pair:
         with pytest.raises(Exception, match="seconds above 0"):
             await pair.ask(timeout=seconds)
+
+
+async def test_a_listener_that_awaits_what_was_cancelled_is_told_of_the_next(
+    domain: MakeDomain, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair, told = Pair(domain(), url, None), asyncio.Queue[str]()
+
+    @pair.vtn.on_presence
+    async def awaits_what_was_cancelled(presence: Any) -> None:
+        told.put_nowait(presence.party)
+        nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        nothing.cancel()
+        await nothing
+
+    async with pair, VirtualEndNode(domain(), url, "ven-2"):
+        assert {"ven-1", "ven-2"} == {await told.get(), await told.get()}
+    assert "awaits_what_was_cancelled" in caplog.text

@@ -12,6 +12,8 @@ import pytest
 from iec62746 import (
     Closed,
     Domain,
+    InvalidMessage,
+    Kind,
     LocalError,
     Message,
     MissingCapability,
@@ -28,6 +30,7 @@ from iec62746 import (
 )
 
 MakeDomain = Callable[..., Domain]
+Soon = Callable[[Callable[[], bool]], Any]
 
 
 async def test_the_same_object_is_opened_twice_in_a_row(domain: MakeDomain, url: str) -> None:
@@ -304,3 +307,53 @@ def test_run_serves_until_interrupted(domain: MakeDomain, url: str) -> None:
 
     assert [True] == connected
     assert not vtn.is_connected
+
+
+async def test_who_opens_it_while_another_closes_it_is_told_and_harms_no_later_life(
+    domain: MakeDomain, script: Any, soon: Soon
+) -> None:
+    by = script(["hang", "session"])
+    ven = VirtualEndNode(domain(), "scripted://x", "ven-1", transport=by)
+    opening = asyncio.create_task(ven.__aenter__())
+    await soon(lambda: by.tries == 1)
+    await ven.aclose()
+    async with ven:
+        with pytest.raises(Closed, match="while it was being opened"):
+            await opening
+        assert ven.is_connected
+
+
+async def test_a_correlation_id_may_be_used_again_once_it_is_answered(domain: MakeDomain, url: str) -> None:
+    vtn, ven = VirtualTopNode(domain(), url), VirtualEndNode(domain(), url, "ven-1")
+    ven.on_request("create", "EndDeviceControls")(lambda request: None)
+    template = Message(kind=Kind.REQUEST, verb="create", noun="EndDeviceControls", correlation_id="order-7")
+
+    async def as_soon_as_possible() -> Message:
+        while True:
+            try:
+                return await vtn.request_message(template, to="ven-1")
+            except InvalidMessage:  # unanswered
+                await asyncio.sleep(0)
+
+    async with vtn, ven, asyncio.timeout(10):
+        answers = await asyncio.gather(*(as_soon_as_possible() for _ in range(3)))
+        assert 0 == vtn.load.pending
+
+    assert [Result.OK] * 3 == [answer.reply and answer.reply.result for answer in answers]
+
+
+async def test_a_listener_that_is_told_by_the_end_ends_with_it(domain: MakeDomain, script: Any, soon: Soon) -> None:
+    by = script()
+    ven, told = VirtualEndNode(domain(), "scripted://x", "ven-1", transport=by), list[Notice]()
+    ven.on_event(node="price.north")(lambda event: None)
+
+    @ven.on_notice
+    async def hangs(notice: Notice) -> None:
+        told.append(notice)
+        await asyncio.Event().wait()
+
+    async with ven:
+        await soon(lambda: ven.load.pending == 1)
+    # That nothing is left behind is held of every test here.
+
+    assert [What.UNANSWERED] == [one.what for one in told]

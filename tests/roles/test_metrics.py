@@ -239,6 +239,62 @@ async def test_a_handler_over_its_time_is_counted_with_that_time(domain: MakeDom
     assert 1 == value(metrics, "notices_total", what="handler-too-slow")
 
 
+async def test_an_answer_that_the_handler_gave_too_late_is_not_counted(domain: MakeDomain, url: str) -> None:
+    north = domain(handling=0.05)
+    vtn, ven = VirtualTopNode(north, url), VirtualEndNode(north, url, "ven-1")
+    metrics, ended = watched(ven), asyncio.Event()
+
+    @ven.on_request("create", "EndDeviceControls")
+    async def slow(request: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.set()
+
+    async with vtn, ven:
+        with pytest.raises(RequestFailed):
+            await vtn.request("create", "EndDeviceControls", CONTROL, to="ven-1")
+        await ended.wait()
+
+    assert (0, 1) == (
+        messages(metrics, "out", "reply", "reply", "OK"),
+        messages(metrics, "out", "reply", "reply", "FAILED"),
+    )
+
+
+async def test_an_answer_may_be_under_way_for_longer_than_a_handler(
+    domain: MakeDomain, script: Any, soon: Soon
+) -> None:
+    by, room, sent = script(), asyncio.Event(), list[object]()
+    ven = VirtualEndNode(domain(handling=0.05), "scripted://x", "ven-1", transport=by)
+    metrics = watched(ven)
+    ven.on_request("create", "EndDeviceControls")(lambda request: None)
+
+    async def send(to: object, message: object) -> None:
+        if isinstance(to, ReplyTo):
+            await room.wait()
+        sent.append(to)
+
+    message = Message(kind=Kind.REQUEST, verb="create", noun="EndDeviceControls", source="operator", message_id="1")
+    request = Delivery(
+        body=encode(message),
+        address=Inbox("ven-1"),
+        sender="operator",
+        proof=Proof.CLAIMED,
+        reply_to=ReplyTo("operator"),
+        correlation_id="1",
+    )
+    async with ven:
+        by.sessions[0].send = send
+        await by.sessions[0].delivers[Inbox("ven-1")](request)
+        await soon(lambda: value(metrics, "handler_seconds_count", pattern="request") == 1)
+        room.set()
+        await soon(lambda: ReplyTo("operator") in sent)
+
+    assert 0 == value(metrics, "notices_total", what="handler-too-slow")
+    assert 1 == messages(metrics, "out", "reply", "reply", "OK")
+
+
 # ---------------------------------------------------------------- gauges
 
 

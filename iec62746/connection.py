@@ -428,8 +428,9 @@ class _Watch:
         self._connection, self._lost = connection, lost
 
     async def deliver(self, delivery: Delivery) -> None:
-        if not self._lost.done():
-            self._connection.receive(delivery)
+        if self._lost.done():
+            raise SessionLost("the session is over: this is for the next one")
+        self._connection.receive(delivery)
 
     def lost(self, cause: TransportError) -> None:
         if not self._lost.done():

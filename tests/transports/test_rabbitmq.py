@@ -394,3 +394,45 @@ async def test_a_session_that_was_lost_has_released_its_queues(meeting: Any) -> 
     await ven.session.aclose()
     await meeting.until_gone("ven.ven-1.s1", within=5)
     assert ven.seen.losses.empty()
+
+
+@pytest.mark.parametrize("end", ["closed", "cancelled", "lost"])
+@pytest.mark.parametrize("lane", ["fast", "plain"])
+async def test_what_a_session_did_not_take_stays_for_the_next(meeting: Any, lane: str, end: str) -> None:
+    vtn, ven = await meeting.enter("vtn", f"declare=true&lane={lane}"), await meeting.ven()
+    taken, some = list[bytes](), asyncio.Event()
+
+    async def take(delivery: Any) -> None:
+        taken.append(delivery.body)
+        if len(taken) == 20:
+            some.set()
+
+    subscription = await vtn.session.subscribe(Inbox("vtn"), take)
+    async with asyncio.TaskGroup() as group:
+        for number in range(400):
+            group.create_task(ven.tell(Inbox("vtn"), str(number).encode()))
+        await some.wait()
+        if end == "cancelled":
+            await subscription.cancel()
+        elif end == "closed":
+            await vtn.session.aclose()
+        else:
+            vtn.session._lane._links.publishing.wire.transport.abort()
+            await vtn.loss()
+            await vtn.session.aclose()
+
+    async with asyncio.timeout(10):
+        left = -1
+        while left != 400 - len(taken):  # what goes back takes the broker a moment
+            left = (await meeting.raw.queue_declare(f"{meeting.domain}.vtn.in", passive=True)).message_count
+    assert len(taken) == len(set(taken))
+
+
+@pytest.mark.parametrize("lane", ["fast", "plain"])
+async def test_a_key_that_is_no_node_hurts_nobody(meeting: Any, published: Any, lane: str) -> None:
+    vtn, ven = await meeting.vtn(), await meeting.ven("ven-1", "price.north", query=f"declare=true&lane={lane}")
+    await published("event", "no node at all", headers={"CC": ["price.north"]})
+    await vtn.tell(Node("price.north"), b"<after/>")
+
+    assert Proof.NONE is (await ven.next()).proof
+    assert b"<after/>" == (await ven.next()).body

@@ -92,8 +92,8 @@ class Line:
         self.ends: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
     async def publisher(self, **options: Any) -> Publisher:
-        channel = await self.connection.channel()
-        return Publisher(channel, self.demux, frame_max=self.connection.connection_tune.frame_max, **options)
+        channel, frame_max = await self.connection.channel(), self.connection.connection_tune.frame_max
+        return Publisher(channel, self.demux, **{"frame_max": frame_max, "late": lambda: None, **options})
 
     async def queue(self, **arguments: Any) -> str:
         made = await self.plain.queue_declare(f"fast.{uuid4().hex}", exclusive=True, arguments=arguments)
@@ -168,8 +168,10 @@ async def outcomes(some: list[Publish]) -> list[BaseException | None]:
     return [asyncio.CancelledError() if one.outcome.cancelled() else one.outcome.exception() for one in some]
 
 
-def send(publisher: Publisher, key: str, body: bytes = b"x", exchange: str = "", **options: Any) -> Publish:
-    return publisher.publish(Parcel(exchange, key, body, time.time() + 30, is_mandatory=True, **options))
+def send(
+    publisher: Publisher, key: str, body: bytes = b"x", exchange: str = "", *, within: float = 30.0, **options: Any
+) -> Publish:
+    return publisher.publish(Parcel(exchange, key, body, time.time() + within, is_mandatory=True, **options))
 
 
 async def test_among_many_at_once_just_the_unroutable_come_back(line: Open) -> None:
@@ -251,6 +253,20 @@ async def test_who_gives_up_keeps_the_place_until_the_broker_answers(line: Open)
     assert 200 - len(range(51, 200, 3)) == written  # who gave up before the turn came was not sent
     assert written + 1 == await one.depth(queue)
     assert (0, 0) == (publisher.unconfirmed, publisher.waiting)
+
+
+async def test_who_gave_up_and_is_not_answered_by_the_deadline_is_late_all_the_same(line: Open, link: Link) -> None:
+    one, late = await line(through(link)), asyncio.Event()
+    publisher, queue = await one.publisher(window=1, late=late.set), await one.queue()
+    link.freeze()
+    sent = [send(publisher, queue, within=0.2) for _ in range(100)]
+    for publish in sent:
+        publish.outcome.cancel()
+        publisher.give_up(publish)
+
+    assert (1, 0) == (publisher.unconfirmed, publisher.waiting)
+    async with asyncio.timeout(10):
+        await late.wait()
 
 
 async def test_octets_that_are_unconfirmed_are_bounded(line: Open) -> None:

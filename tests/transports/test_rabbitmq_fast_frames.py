@@ -458,3 +458,40 @@ def test_what_is_usual_can_be_read_by_pamqp(kind: str, text: str, spoilt: list[t
     assert is_usual or spoilt or cut
     if is_usual:
         ContentHeader().unmarshal(b"\0\x3c" + bytes(10) + head)
+
+
+@pytest.mark.parametrize(
+    ("proposed", "agreed"), [(0, MOST_FRAME), (2**31, MOST_FRAME), (MOST_FRAME, MOST_FRAME), (131_072, 131_072)]
+)
+async def test_a_larger_frame_than_we_read_is_not_agreed_on(proposed: int, agreed: int) -> None:
+    made, reader, _ = demux(asyncio.get_running_loop())
+    feed(made, pamqp_frame.marshal(Connection.Tune(2_047, proposed, 60), 0))
+    size = len(pamqp_frame.marshal(Connection.Tune(2_047, 1, 60), 0))
+
+    ((_, tune),) = unmarshalled(await reader.readexactly(size))
+    assert (2_047, agreed, 60) == (tune.channel_max, tune.frame_max, tune.heartbeat)
+
+
+async def test_a_frame_that_takes_long_is_a_sign_of_life_all_the_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, reader, _ = demux(asyncio.get_running_loop())
+    made.channels[3] = Note()
+    now = 0.0
+    monkeypatch.setattr(made, "_loop_time", lambda: now)
+    octets = delivery(1, b"x" * 3_000)
+    for start in range(0, len(octets), 100):
+        now += 0.6
+        feed(made, octets[start : start + 100])
+    reader.feed_eof()
+
+    assert [Heartbeat] * 15 == [type(one) for _, one in unmarshalled(await reader.read())]
+
+
+@pytest.mark.parametrize("by_peer", [True, False])
+async def test_only_what_the_peer_ended_was_ended_by_it(by_peer: bool) -> None:
+    made, _, _ = demux(asyncio.get_running_loop())
+    made.channels[3] = note = Note()
+    if by_peer:
+        made.eof_received()
+    made.connection_lost(None)
+
+    assert [ConnectionResetError if by_peer else type(None)] == [type(one) for one in note.seen]

@@ -75,7 +75,7 @@ async def test_under_an_alarm_only_what_was_on_its_way_may_still_arrive(broker: 
     async with asyncio.timeout(LIMIT):
         connection, demux = await connect(broker.url())
         channel = await connection.channel()
-        publisher = Publisher(channel, demux, frame_max=connection.connection_tune.frame_max or 0)
+        publisher = Publisher(channel, demux, frame_max=connection.connection_tune.frame_max or 0, late=lambda: None)
         queue = str((await (await connection.channel()).queue_declare(exclusive=True)).queue)
         blocks = Blocks(demux)
         await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "absolute", "1MB")
@@ -108,7 +108,7 @@ async def test_a_cut_during_an_alarm_ends_all_at_once(broker: PrivateBroker) -> 
     async with asyncio.timeout(LIMIT):
         connection, demux = await connect(broker.url())
         channel = await connection.channel()
-        publisher = Publisher(channel, demux, frame_max=connection.connection_tune.frame_max or 0)
+        publisher = Publisher(channel, demux, frame_max=connection.connection_tune.frame_max or 0, late=lambda: None)
         await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "absolute", "1MB")
         try:
             early = send(publisher, "nobody")
@@ -129,7 +129,11 @@ async def test_by_tls_the_outcomes_are_the_same(broker: PrivateBroker, certifica
     async with asyncio.timeout(LIMIT):
         connection, demux = await connect(broker.url(tls=True), certificates.context())
         publisher = Publisher(
-            await connection.channel(), demux, frame_max=connection.connection_tune.frame_max or 0, window=20
+            await connection.channel(),
+            demux,
+            frame_max=connection.connection_tune.frame_max or 0,
+            late=lambda: None,
+            window=20,
         )
         queue = str((await (await connection.channel()).queue_declare(exclusive=True)).queue)
 

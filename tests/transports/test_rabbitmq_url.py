@@ -3,10 +3,24 @@
 from pathlib import Path
 
 import pytest
+from aiormq.exceptions import ChannelPreconditionFailed
 
-from iec62746 import AccessControl, AuthenticationFailed, Config, Inbox, InvalidAddress, LocalError, Presence, Proof
+from iec62746 import (
+    AccessControl,
+    AuthenticationFailed,
+    Config,
+    Inbox,
+    InvalidAddress,
+    LocalError,
+    PermissionDenied,
+    Presence,
+    Proof,
+    TooLarge,
+)
 from iec62746.transport import lacks
 from iec62746_rabbitmq import RabbitTransport
+from iec62746_rabbitmq._errors import unsettled
+from iec62746_rabbitmq._management import Management
 from iec62746_rabbitmq._topology import Route, Topology
 from iec62746_rabbitmq._url import PASSWORD_FILE, read, target
 
@@ -46,6 +60,7 @@ def test_a_url_is_read(url: str, parts: tuple[object, ...]) -> None:
         ("amqp://", "write amqp://HOST"),
         ("amqp://host/a/b", "quote / as %2F"),
         ("amqp://host:port/", "write amqp://HOST"),
+        ("amqp://u:p[secret]x@host/v", "write amqp://HOST"),
         ("amqp://host?events=http://x", "events is no URL of RabbitMQ"),
         ("amqp://host?events=amqp%3A%2F%2Fx%3Fdeclare%3Dtrue", "no query of its own"),
     ],
@@ -194,3 +209,32 @@ def test_the_inbox_of_a_session_tells_whose_it_is() -> None:
     assert ("vtn", "s3") == names.session_of("north.vtn.re.s3")
     for other in ("north.ven.ven-1.s2.ev", "north.vtn.in", "south.ven.ven-1.s2", "north.vtn.pr.s1", "None"):
         assert names.session_of(other) is None
+
+
+def test_it_is_encrypted_only_if_the_events_are() -> None:
+    def is_encrypted(events: str) -> bool:
+        return RabbitTransport().capabilities(f"amqps://host/v?events={events}%3A%2F%2Fu%3Ap%40host%2F").is_encrypted
+
+    assert (False, True) == (is_encrypted("amqp"), is_encrypted("amqps"))
+
+
+def test_a_wrong_url_shows_no_part_of_its_password() -> None:
+    for wrong in (read, Management):
+        with pytest.raises(InvalidAddress) as caught:
+            wrong("https://u:p[secret]x@host")
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("is_alone", "text", "error"),
+    [
+        (True, "PRECONDITION_FAILED - message size 2000000 is larger than max size 1048576", TooLarge),
+        (False, "PRECONDITION_FAILED - message size 2000000 is larger than max size 1048576", PermissionDenied),
+        (True, "PRECONDITION_FAILED - user_id property set to 'x'", PermissionDenied),
+    ],
+)
+def test_a_refusal_says_what_the_broker_said(is_alone: bool, text: str, error: type[Exception]) -> None:
+    found = unsettled(ChannelPreconditionFailed(text), is_alone=is_alone)
+
+    assert error is type(found)
+    assert text in str(found)

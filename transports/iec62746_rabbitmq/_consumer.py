@@ -185,6 +185,8 @@ class Consumer:
         self.lost(None if closing.cancelled() else closing.exception())
 
     def _on_pump_done(self, pump: "asyncio.Task[None]") -> None:
+        if not self._is_over and not self._demux.is_lost:
+            self._ack()  # of what was taken before the one that was not
         self._end(None if pump.cancelled() else pump.exception())
 
     def _end(self, cause: BaseException | None) -> None:

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from yarl import URL
 
 from iec62746_rabbitmq._frames import (
-    BLOCKED,
     FRAME,
     FRAME_END,
     HEARTBEAT,
     METHOD,
     OVERHEAD,
+    TUNE,
     UNBLOCKED,
     BadFrame,
 )
@@ -24,7 +24,7 @@ from iec62746_rabbitmq._links import CLOSE, Wire
 FIRST_FRAME_MAX = 131_072
 """Octets of the largest frame until `frame_max` is agreed on."""
 MOST_FRAME = 1_048_576
-"""Octets of the largest frame that is read, whatever larger the peer proposes (frame_max; 0 stands for any)."""
+"""Octets of the largest frame that is agreed on, whatever larger the peer proposes (frame_max; 0 stands for any)."""
 FIRST_BUFFER = 4_096
 """Octets read at once, or as many as the awaited frame has; twice as many after a read that fills the buffer."""
 MOST_BUFFER = 65_536
@@ -77,6 +77,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
         self._fed = 0.0
         self._holders: set[object] = set()
         self._flaw: Exception | None = None
+        self._is_ended_by_peer = False
         self.is_lost = False
         """True when the connection has ended."""
 
@@ -97,11 +98,18 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody, those who wait on fast channels first."""
-        cause = self._flaw or exc or ConnectionResetError("the connection was closed by the peer")
+        cause = self._flaw or exc
+        if cause is None and self._is_ended_by_peer:
+            cause = ConnectionResetError("the connection was closed by the peer")
         self.is_lost = True
         for channel in list(self.channels.values()):
             channel.lost(cause)
         super().connection_lost(ConnectionAbortedError(str(self._flaw)) if self._flaw is not None else exc)
+
+    def eof_received(self) -> bool | None:
+        """Note that it is the peer who ends it."""
+        self._is_ended_by_peer = True
+        return super().eof_received()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read to."""
@@ -126,6 +134,8 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             except BadFrame as exc:
                 self._filled = 0
                 self.abort(exc)
+        else:
+            self._show_life(is_seen=False)  # a large frame may take longer than a peer may be silent
 
     def abort(self, flaw: Exception) -> None:
         """End the connection at once, because of `flaw`."""
@@ -148,13 +158,12 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
                 raise BadFrame(f"a frame ends in {data[after - 1]:#04x}, not in 0xce")
             channel = channels.get(number)
             if channel is None or not channel.frame(kind, data[at + 7 : after - 1]):
-                if number == 0 and kind == METHOD:
-                    self._see_blocked(data[at + 7 : at + 11])
-                super().data_received(data[at:after])
+                frame = data[at:after]
+                super().data_received(self._seen(frame) if number == 0 and kind == METHOD else frame)
                 is_seen = True
             at = after
         self._keep(data[at:], wanted)
-        self._show_life(is_seen)
+        self._show_life(is_seen=is_seen)
 
     def _keep(self, rest: bytes, wanted: int) -> None:
         """Begin the buffer with `rest`, the beginning of a frame of `wanted` octets."""
@@ -164,7 +173,7 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
         self._buffer[: len(rest)] = rest
         self._filled, self._wanted = len(rest), wanted
 
-    def _show_life(self, is_seen: bool) -> None:
+    def _show_life(self, *, is_seen: bool) -> None:
         """See that aiormq does not take a peer for dead whose frames are all for fast channels."""
         now = self._loop_time()
         if is_seen:
@@ -173,12 +182,18 @@ class Demux(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
             super().data_received(HEARTBEAT)
             self._fed = now
 
-    def _see_blocked(self, method: bytes) -> None:
-        if method == BLOCKED or method == UNBLOCKED:
-            self.wire.see(method == BLOCKED)
-            if method == UNBLOCKED:
-                for channel in list(self.channels.values()):
-                    channel.unblocked()
+    def _seen(self, frame: bytes) -> bytes:
+        """Return a frame that concerns the whole connection as aiormq is to read it."""
+        method = frame[7:-1]
+        self.wire.see(method)
+        if method[:4] == UNBLOCKED:
+            for channel in list(self.channels.values()):
+                channel.unblocked()
+        elif method[:4] == TUNE:
+            proposed = int.from_bytes(method[6:10])
+            agreed = min(proposed or MOST_FRAME, MOST_FRAME)
+            return frame[:13] + agreed.to_bytes(4) + frame[17:]
+        return frame
 
     # ---------------------------------------------------------------- flow control
 

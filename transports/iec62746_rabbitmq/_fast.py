@@ -55,16 +55,19 @@ class FastLane:
     async def publish(self, parcel: Parcel) -> None:
         """Publish `parcel`."""
         while True:
+            if self._publishing.wire.is_blocked:
+                raise Overloaded("the broker takes no messages: an alarm", outcome=Outcome.NOT_SENT)
             publisher = self._publishers.get(parcel.is_mandatory)
             if publisher is None or publisher.is_over:
                 publisher = await self._open_again(parcel)
-            if self._publishing.wire.is_blocked:
-                raise Overloaded("the broker takes no messages: an alarm", outcome=Outcome.NOT_SENT)
             publish = publisher.publish(parcel)
             try:
                 return await publish.outcome
+            except asyncio.CancelledError:
+                publisher.give_up(publish)
+                raise
             except Late:
-                raise self._late(publish.is_sent) from None
+                raise self._late() if publish.is_sent else _expired() from None
             except Lost as exc:
                 if publish.is_sent or self._publishing.is_lost:
                     raise _lost(exc) from exc.cause
@@ -78,9 +81,7 @@ class FastLane:
             except ValueError as exc:
                 raise TooLarge(f"it has no room in a frame of AMQP: {exc}") from exc
 
-    def _late(self, is_sent: bool) -> TransportError:
-        if not is_sent:
-            return Expired("its Deadline passed before there was room to send it")
+    def _late(self) -> TransportError:
         # It may lie in a buffer, here or at the broker, and would be delivered when that is read.
         late = SessionLost("the broker did not take a message before its Deadline: the session is ended")
         self._links.fail(late)
@@ -91,8 +92,10 @@ class FastLane:
             with _errors.not_cancelled():
                 async with asyncio.timeout(parcel.expires - time.time()):
                     return await self._open_publisher(parcel.is_mandatory)
-        except TimeoutError:
-            raise Expired("its Deadline passed before there was room to send it") from None
+        except TimeoutError as exc:
+            if parcel.expires > time.time():
+                raise _not_sent(TimeoutError(f"no channel was opened within {COMMAND:g} s")) from exc
+            raise _expired() from None
         except _errors.LIBRARY as exc:
             raise _not_sent(exc) from exc
 
@@ -103,7 +106,9 @@ class FastLane:
             if found is None or found.is_over:
                 channel = await link.channel(has_confirms=True)
                 frame_max = link.connection.connection_tune.frame_max or 0
-                found = self._publishers[is_mandatory] = Publisher(channel, self._publishing, frame_max=frame_max)
+                found = self._publishers[is_mandatory] = Publisher(
+                    channel, self._publishing, frame_max=frame_max, late=self._late
+                )
             return found
 
     async def consume(self, queue: str, take: Take) -> "_lane.Consumer":
@@ -130,8 +135,12 @@ def _demux(link: Link) -> Demux:
     return link.wire.demux
 
 
-def _lost(exc: Lost) -> TransportError:
+def _lost(exc: Lost) -> TransportError | TooLarge:
     return _errors.unsettled(exc.cause or exc, is_alone=exc.is_alone) if exc.is_sent else _not_sent(exc.cause)
+
+
+def _expired() -> Expired:
+    return Expired("its Deadline passed before there was room to send it")
 
 
 def _not_sent(exc: BaseException | None) -> TransportError:
@@ -163,6 +172,9 @@ class _FastConsumer:
         except (*_errors.LIBRARY, TimeoutError) as exc:
             await self.cancel()
             raise _errors.refused(exc, what) from exc
+        except BaseException:
+            await self.cancel()
+            raise
 
     def _on_cancelled_by_broker(self, _: Basic.Cancel) -> None:
         self._end(SessionLost(f"the broker ended the consumer of {self._queue}: the queue was deleted, or has moved"))

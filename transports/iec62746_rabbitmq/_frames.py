@@ -23,6 +23,7 @@ HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 DELIVER, RETURN, ACK, NACK = b"\0\x3c\0\x3c", b"\0\x3c\0\x32", b"\0\x3c\0\x50", b"\0\x3c\0\x78"
 CHANNEL_CLOSE = b"\0\x14\0\x28"
 BLOCKED, UNBLOCKED = b"\0\x0a\0\x3c", b"\0\x0a\0\x3d"
+TUNE, CONNECTION_CLOSE = b"\0\x0a\0\x1e", b"\0\x0a\0\x32"
 
 KEPT = 1_024
 """Encoded routes and tables of headers that are kept for the next message."""

@@ -86,8 +86,8 @@ class Lane(Protocol):
 
         Raises `NoReceiver` if it is mandatory and no queue took it, `Overloaded` if a queue is full (a lane of events:
         others may have taken it) or the broker is blocked, `Expired`, `PermissionDenied`, `TooLarge`, `SessionLost`.
-        Never waits longer than until `parcel.expires`: what is then still unknown ends the session, so that it cannot
-        leave later.
+        Never waits longer than until `parcel.expires`: what is then still unknown ends the session, so that what has
+        not left us by then never does.
         """
         ...
 
@@ -306,6 +306,9 @@ class _PlainConsumer:
         except (*_errors.LIBRARY, TimeoutError) as exc:
             await self.cancel()
             raise _errors.refused(exc, what) from exc
+        except BaseException:
+            await self.cancel()
+            raise
 
     async def _on_message(self, message: DeliveredMessage) -> None:
         # aiormq runs this in a task for each message, begun in their order: so it does nothing but hand over.
@@ -331,6 +334,8 @@ class _PlainConsumer:
         except ChannelInvalidStateError:
             pass  # `_on_closing` tells of it; what was taken may come again, with `redelivered`
         except Exception as exc:  # the deliver of the core
+            with suppress(*_errors.LIBRARY, TransportError):
+                await self._ack(channel)  # of what was taken before
             self._end(SessionLost(f"a delivery was not taken: {type(exc).__name__}: {exc}"), exc)
 
     async def _ack(self, channel: AbstractChannel, *, waits: bool = False) -> None:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from iec62746 import SessionLost, TransportError, Unreachable
 from iec62746_rabbitmq import _errors
+from iec62746_rabbitmq._frames import BLOCKED, CONNECTION_CLOSE, UNBLOCKED
 from iec62746_rabbitmq._reader import TolerantReader
 from iec62746_rabbitmq._writer import GatheringWriter
 
@@ -102,11 +103,18 @@ class Wire(aiormq.TransportFactory):
         """True while the broker takes no messages: its memory or disk is full."""
         self.tell: Callable[[bool], None] = _nobody
         """Is told whenever the broker says so."""
+        self.closed: tuple[int, str] | None = None
+        """Code and text by which the broker closed the connection."""
 
-    def see(self, is_blocked: bool) -> None:
-        """Note Connection.Blocked or Connection.Unblocked, for which aiormq has no callback."""
-        self.is_blocked = is_blocked
-        self.tell(is_blocked)
+    def see(self, method: bytes) -> None:
+        """Note what `method`, which concerns the whole connection, says and aiormq tells nobody."""
+        name = method[:4]
+        if name == BLOCKED or name == UNBLOCKED:
+            self.is_blocked = name == BLOCKED
+            self.tell(self.is_blocked)
+        elif name == CONNECTION_CLOSE:
+            text = method[7 : 7 + method[6]].decode(errors="replace")
+            self.closed = (int.from_bytes(method[4:6]), text)
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return reader and writer, as aiormq asks."""
@@ -159,7 +167,7 @@ class Link:
         except TimeoutError:
             raise Unreachable(f"{self._target.where} did not answer within {CONNECT:g} s") from None
         except _errors.LIBRARY as exc:
-            raise _errors.opening(exc, self._target.where, self._target.vhost) from exc
+            raise _errors.opening(exc, self._target.where, self._target.vhost, self.wire.closed) from exc
         self.connection.closing.add_done_callback(lambda closing: self._on_closing(closing, watch))
 
     def _on_closing(self, closing: "asyncio.Future[Any]", watch: Watch) -> None:

@@ -19,6 +19,7 @@ TIMEOUT: Final = 60.0
 """Seconds that one answer may take."""
 
 _PORTS: Final = {"http": 15672, "https": 15671}
+_HOW: Final = "write the URL of the management API like https://ADMIN@HOST:15671"
 _LONGEST: Final = 67_108_864
 
 
@@ -27,13 +28,13 @@ class Management:
 
     def __init__(self, url: str) -> None:
         """Read `url`; raises `InvalidAddress`, in which no password is shown, or `AuthenticationFailed` without one."""
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port, host = parts.port, parts.hostname
         except ValueError:
-            port, host = None, None
+            raise InvalidAddress(_HOW) from None
         if parts.scheme not in _PORTS or not host or parts.query or parts.fragment:
-            raise InvalidAddress("write the URL of the management API like https://ADMIN@HOST:15671")
+            raise InvalidAddress(_HOW)
         if not parts.username:
             raise InvalidAddress(f"say which administrator, as in {parts.scheme}://ADMIN@{host}")
         self.user = unquote(parts.username)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from itertools import takewhile
 
 from aiormq.abc import AbstractChannel
@@ -73,18 +74,22 @@ class Publisher:
         demux: Demux,
         *,
         frame_max: int,
+        late: Callable[[], object],
         window: int = WINDOW,
         window_octets: int = WINDOW_OCTETS,
     ) -> None:
-        """Take over the content and confirms of `channel`."""
+        """Take over the content and confirms of `channel`.
+
+        `late` is called when the broker has not answered a message by its Deadline whose caller has given up.
+        """
         self._loop = asyncio.get_running_loop()
-        self._demux, self._window, self._window_octets = demux, window, window_octets
+        self._demux, self._late, self._window, self._window_octets = demux, late, window, window_octets
         self._encoder = Encoder(channel.number, frame_max)
         self._decoder, self._assembler = Decoder(), Assembler(keeps_bodies=False)
         self._waiting: deque[Publish] = deque()
         self._sent: dict[int, Publish] = {}
         self._returned: dict[int, Returned] = {}
-        self._octets = self._tag = 0
+        self._octets = self._tag = self._given_up = 0
         self._out: list[bytes] = []
         self._cause: BaseException | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -198,16 +203,30 @@ class Publisher:
 
     def _end_late(self) -> None:
         self._alarm, self._alarm_at = None, float("inf")
-        now, first = time.time(), float("inf")
+        now, first, is_late = time.time(), float("inf"), False
         for publish in (*self._sent.values(), *self._waiting):
-            if publish.outcome.done():
-                continue
-            if publish.parcel.expires <= now:
-                publish.outcome.set_exception(Late())
-            else:
+            if publish.parcel.expires > now:
                 first = min(first, publish.parcel.expires)
+            elif not publish.outcome.done():
+                publish.outcome.set_exception(Late())
+            elif publish.is_sent:
+                is_late = True
+        self._forget_given_up()
+        if is_late:
+            self._late()
         if first < float("inf"):
             self._set_alarm(first)
+
+    def give_up(self, publish: Publish) -> None:
+        """Take that the caller of `publish` was cancelled."""
+        if not publish.is_sent:
+            self._given_up += 1
+            if 2 * self._given_up > len(self._waiting):
+                self._forget_given_up()
+
+    def _forget_given_up(self) -> None:
+        self._given_up = 0
+        self._waiting = deque(one for one in self._waiting if not one.outcome.done())
 
     def unblocked(self) -> None:
         """Go on."""

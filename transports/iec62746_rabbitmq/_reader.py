@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from pamqp.header import ContentHeader
 
-from iec62746_rabbitmq._frames import BLOCKED, DELIVER, HEADER, METHOD, UNBLOCKED, Decoder
+from iec62746_rabbitmq._frames import DELIVER, HEADER, METHOD, Decoder
 
-_BLOCKED_OR_NOT = (BLOCKED, UNBLOCKED)
 _FIXED = 12
 """Octets of a content header before the flags that say which properties follow."""
 
@@ -19,8 +18,8 @@ _FIXED = 12
 class TolerantReader(asyncio.StreamReader):
     """A reader of frames, as aiormq reads them: one octet, six more, the payload with its end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, see: Callable[[bool], None]) -> None:
-        """Read in `loop`; `see` is told when the broker takes no messages, and when it takes them again."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, see: Callable[[bytes], None]) -> None:
+        """Read in `loop`; `see` is given each method but deliveries."""
         super().__init__(loop=loop)
         self._see = see
 
@@ -42,8 +41,8 @@ class TolerantReader(asyncio.StreamReader):
                 return data if self._decoder.is_usual(data[_FIXED:-1]) else _readable_header(data)
             if self._kind == METHOD and data.startswith(DELIVER):
                 return _readable_delivery(data)
-            if self._kind == METHOD and data.startswith(_BLOCKED_OR_NOT):
-                self._see(data.startswith(BLOCKED))
+            if self._kind == METHOD:
+                self._see(data[:-1])
         return data
 
 

@@ -200,7 +200,10 @@ class RabbitSession:
             self._drop(subscription)
             if subscription.address in self._subscriptions or self._lane is None or self._cause or self._is_closed:
                 return
-            for binding in self._topology.bindings(subscription.address):
+            # What is shared first: what comes there meanwhile is not to be taken for nobody, but for another replica.
+            for binding in sorted(
+                self._topology.bindings(subscription.address), key=lambda one: one.queue.is_shared, reverse=True
+            ):
                 await self._unbind(self._lane, binding)
 
     async def _unbind(self, lane: Lane, binding: Binding) -> None:
@@ -227,7 +230,9 @@ class RabbitSession:
     async def _take(self, queue: Queue, message: Incoming) -> None:
         delivery = self._delivery(queue, message)
         for subscription in self._receivers(delivery):
-            if subscription.is_live and self._cause is None and not self._is_closed:
+            if self._cause is not None or self._is_closed:
+                raise self._ended()  # not taken: it is not to be acked
+            if subscription.is_live:
                 await subscription.deliver(delivery)
 
     def _delivery(self, queue: Queue, message: Incoming) -> Delivery:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iec62746 import Address, Inbox, Node, PermissionDenied, Presence
+from iec62746 import Address, Inbox, InvalidAddress, Node, PermissionDenied, Presence
 
 EXCHANGES: Final = ("to.vtn", "to.ven", "event", "presence")
 PLACES: Final = 4_096
@@ -162,7 +162,10 @@ class Topology:
         if exchange == self.to_ven and not self.is_vtn and queue.is_inbox:
             return Place(Inbox(self.party), self.vtn) if key == self.party else None
         if exchange == self.event and not self.is_vtn and not queue.is_inbox:
-            return Place(Node(key), self.vtn)
+            try:
+                return Place(Node(key), self.vtn)
+            except InvalidAddress:
+                return None
         return None
 
     def session_of(self, queue: str) -> tuple[str, str] | None:

@@ -18,6 +18,9 @@ PASSWORD_FILE: Final = "IEC62746_PASSWORD_FILE"
 """The environment variable that names a file of lines like `ven-1 = "password"` (TOML, mode 0600)."""
 
 _CHOICES: Final = {"declare": ("false", "true"), "lane": ("plain", "fast"), "inbox": ("classic", "quorum")}
+_HOW: Final = (
+    "write amqp://HOST/VHOST or amqps://ACCOUNT:PASSWORD@HOST:PORT/VHOST; quote / as %2F, [ and ] as %5B and %5D"
+)
 _KNOWN: Final = "?declare=true, ?lane=plain|fast, ?inbox=quorum, ?events=URL"
 
 
@@ -46,13 +49,13 @@ class Place:
 
 def read(url: str) -> Place:
     """Return what `url` says; raises `InvalidAddress`, in which no password is shown."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port, host = parts.port, parts.hostname
     except ValueError:
-        port, host = None, None
+        raise InvalidAddress(_HOW) from None
     if parts.scheme not in PORTS or not host or parts.fragment or "/" in parts.path[1:]:
-        raise InvalidAddress("write amqp://HOST/VHOST or amqps://ACCOUNT:PASSWORD@HOST:PORT/VHOST; quote / as %2F")
+        raise InvalidAddress(_HOW)
     query = _query(parts.query)
     return Place(
         scheme=parts.scheme,

@@ -41,7 +41,7 @@ class RabbitTransport:
             stores_for_vtn=STORES_FOR_VTN,
             stores_for_vens=0.0,
             max_message=MAX_MESSAGE,
-            is_encrypted=place.is_encrypted,
+            is_encrypted=place.is_encrypted and (place.events is None or place.events.is_encrypted),
         )
 
     async def open(self, config: Config, observer: Observer) -> RabbitSession:

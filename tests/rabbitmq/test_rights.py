@@ -42,6 +42,10 @@ class Stage:
         underlay = await self.ven.get_underlay_channel()
         await underlay.queue_bind(self.name(queue), self.name(exchange), routing_key=key)
 
+    async def join(self, source: str, key: str, destination: str) -> None:
+        underlay = await self.ven.get_underlay_channel()
+        await underlay.exchange_bind(self.name(destination), self.name(source), routing_key=key)
+
     async def consume(self, queue: str) -> None:
         underlay = await self.ven.get_underlay_channel()
         await underlay.basic_get(self.name(queue))
@@ -119,6 +123,11 @@ ATTACKS: dict[str, Attack] = {
     "bind nodes by *": lambda on: on.bind("event", "price.*"),
     "bind everybody's presence": lambda on: on.bind("presence", "*"),
     "bind another's presence": lambda on: on.bind("presence", OTHER),
+    "join another's key to presence": lambda on: on.join("to.ven", OTHER, "presence"),
+    "join all keys to presence": lambda on: on.join("to.ven", "#", "presence"),
+    "join a foreign node to presence": lambda on: on.join("event", "secret.south", "presence"),
+    "join everybody's presence to what goes to the VTN": lambda on: on.join("presence", "*", "to.vtn"),
+    "join presence to the events": lambda on: on.join("presence", VEN, "event"),
     "bind the dead": lambda on: on.bind("dead", ""),
     "bind the VTN's inbox to what one may read": lambda on: on.bind("to.ven", VEN, "vtn.in"),
     "declare the VTN's inbox": lambda on: on.declare("vtn.in", is_durable=True),

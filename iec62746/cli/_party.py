@@ -85,10 +85,11 @@ MetricsPort = Annotated[
 ]
 MetricsHost = Annotated[str, typer.Option(help="The address of that port; any but loopback is open to others.")]
 
+_MAYBE: Final = "it may have been executed: a get may be sent again, anything else after you have asked, with get"
 ADVICE: Final[dict[type[Iec62746Error], str]] = {
     NoReceiver: "nothing was executed; `iec62746 listen` as the VTN shows who is there",
-    NoReply: "it may have been executed: ask, with get, before you send it again",
-    SessionLost: "it may have been executed: ask, with get, before you send it again",
+    NoReply: _MAYBE,
+    SessionLost: _MAYBE,
     Unreachable: "see whether the URL is right, and the communication server runs",
     AuthenticationFailed: "see whether the account and the password (--password-file) or the certificate "
     "(--certificate-file) are right",

@@ -91,6 +91,8 @@ def extract(
         typer.echo(text, nl=False)
     elif output.exists() and output.samefile(file):
         raise typer.BadParameter(f"{output} is the domain file itself: choose another", param_hint="--output")
+    elif output.is_dir():
+        raise typer.BadParameter(f"{output} is a folder: name a file", param_hint="--output")
     else:
         _or_exit(1, lambda: output.write_text(text, "utf-8"))
 

@@ -42,7 +42,9 @@ def listen(
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End after so many events and requests.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", help="End after that time.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=0.0, metavar="SECONDS", help="End after that time.")
+    ] = None,
     answers: Annotated[
         list[str] | None,
         typer.Option(

@@ -60,7 +60,7 @@ def conform_transport(
 
       iec62746 transport conform memory://north
 
-      iec62746 transport conform amqp://localhost --report amqp.json
+      iec62746 transport conform 'amqp://localhost?declare=true' --report amqp.json
 
       iec62746 transport conform memory://north --only reply
 

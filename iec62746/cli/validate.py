@@ -53,6 +53,8 @@ def validate(
     """Check that messages are valid IEC 61968-100, edition 1: request, response, event or fault, generic or typed, with
     or without a SOAP wrapper.
 
+    What is judged is the message; `iec62746 profile validate` judges its payload by the schema of its namespace.
+
     One line per file says the verdict, and what is wrong where. Exits 0 where all are valid, 1 where not, 2 where a
     path cannot be found.
 

@@ -14,7 +14,7 @@ from lxml import etree
 from iec62746.demo.capture import CapturingTransport
 from iec62746.demo.north import unwatched
 from iec62746.demo.wire import Wire
-from iec62746.domain import Domain
+from iec62746.domain import OWN_NOUNS, Domain
 from iec62746.envelope import decode, encode, inflate
 from iec62746.errors import EnvelopeError, Iec62746Error, InvalidMessage
 from iec62746.message import DEADLINE, DESTINATION, EVENT_VERBS, REQUEST_VERBS, Kind, Message, Payload
@@ -37,10 +37,13 @@ class Row:
     what: str
     milliseconds: float
     differs: str
+    is_skipped: bool = False
+    """True for what parties say by themselves: presence, nodes."""
 
     def __str__(self) -> str:
         """Return the row as it is printed."""
-        return f"  {self.milliseconds:7.2f} ms  {self.file[:62]:<62} {self.what[:40]:<40} {self.differs or 'same'}"
+        end = "skipped: said by itself" if self.is_skipped else self.differs or "same"
+        return f"  {self.milliseconds:7.2f} ms  {self.file[:62]:<62} {self.what[:40]:<40} {end}"
 
 
 def read_folder(folder: Path) -> Read:
@@ -56,7 +59,12 @@ async def replay(
     tls: ssl.SSLContext | None = None,
 ) -> list[Row]:
     """Send every message that was `read` over `url`, one after another; returns a row for each."""
-    messages = [one for one in read.values() if isinstance(one, Message) and _NOUN.fullmatch(one.noun or "Unnamed")]
+    skipped = {path for path, one in read.items() if isinstance(one, Message) and one.noun in OWN_NOUNS}
+    messages = [
+        one
+        for path, one in read.items()
+        if isinstance(one, Message) and path not in skipped and _NOUN.fullmatch(one.noun or "Unnamed")
+    ]
     domain = _domain(messages)
     by = CapturingTransport(transport(url), wire.show)
     arrived: asyncio.Queue[Message] = asyncio.Queue()
@@ -77,11 +85,14 @@ async def replay(
     rows = []
     async with vtn, ven:
         for path, message in read.items():
-            start = time.perf_counter()
-            differs = message if isinstance(message, str) else await _send(vtn, message, arrived, answers)
+            start, is_skipped = time.perf_counter(), path in skipped
+            differs = message if isinstance(message, str) else ""
+            if isinstance(message, Message) and not is_skipped:
+                differs = await _send(vtn, message, arrived, answers)
             what = f"{message.kind.value} {message.verb} {message.noun}" if isinstance(message, Message) else ""
             elapsed = (time.perf_counter() - start) * 1000
-            rows.append(Row(file=path.name, what=what, milliseconds=round(elapsed, 3), differs=differs))
+            row = Row(file=path.name, what=what, milliseconds=round(elapsed, 3), differs=differs, is_skipped=is_skipped)
+            rows.append(row)
     return rows
 
 

@@ -64,7 +64,7 @@ class Report:
         if not self.is_whole:
             return "not every rule was tried"
         if self.is_bare and profile != "core":
-            return "there is no harness for this transport, so nobody could make it fail"
+            return "there is no harness for this URL, so nobody could make it fail"
         skipped = [one.rule.id for one in self.of(Status.SKIPPED) if one.rule.is_in(profile, self.reach)]
         return f"skipped: {', '.join(skipped)}" if skipped and not self.is_bare else ""
 

@@ -258,3 +258,10 @@ def test_the_help_of_each_command_has_an_example(command: str) -> None:
 
     assert result.exit_code == 0
     assert f"iec62746 domain {command} north.toml" in result.stdout
+
+
+def test_extract_does_not_write_into_a_folder(tmp_path: Path) -> None:
+    result = run("extract", NORTH, "--party", "battery", "--output", tmp_path)
+
+    assert result.exit_code == 2
+    assert "is a folder: name a file" in result.stderr

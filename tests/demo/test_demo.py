@@ -163,6 +163,18 @@ def test_messages_of_a_folder_arrive_as_they_were(tmp_path: Path) -> None:
     assert ("own.xml", "") == (row["file"], row["differs"])
 
 
+def test_what_the_demo_captured_is_sent_again_but_for_what_parties_say_by_themselves(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["demo", "--capture", str(tmp_path), "--url", "memory://captured"])
+
+    ran = CliRunner().invoke(app, ["demo", "--messages", str(tmp_path), "--json", "--url", "memory://again"])
+
+    rows = [json.loads(row) for row in ran.output.splitlines() if row.startswith("{") and '"file"' in row]
+    assert 0 == ran.exit_code
+    assert {""} == {row["differs"] for row in rows}
+    assert {True, False} == {row["is_skipped"] for row in rows}
+    assert {"Presence", "Nodes"} == {row["what"].split()[-1] for row in rows if row["is_skipped"]}
+
+
 def test_a_message_that_cannot_be_sent_as_it_is_has_its_reason_and_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "own.xml").write_text(OWN)
     (tmp_path / "vendor.xml").write_text(OWN.replace("</Header>", "<Extra>1</Extra></Header>"))

@@ -50,7 +50,10 @@ def opening(exc: BaseException, where: str, vhost: str, closed: tuple[int, str] 
             code != NOT_ALLOWED or "connection limit" in text
         ):  # a limit of connections, a vhost that is down, a broker that stops
             return Unreachable(f"{where} closes the connection: {text}")
-        return PermissionDenied(f"{where} does not let this account into vhost {vhost!r}, or has none of that name")
+        return PermissionDenied(
+            f"{where} does not let this account into vhost {vhost!r}, or has none of that name: "
+            "provision the domain, or try it with ?declare=true"
+        )
     if isinstance(cause, ssl.SSLError) or isinstance(exc, ssl.SSLError):
         return Unreachable(f"{where}: no TLS: {_told(cause)}")
     if isinstance(exc, ConnectionClosed) and "certificate" in str(exc).lower():

@@ -73,7 +73,8 @@ class Management:
             answer = connection.getresponse()
             status, text = answer.status, answer.read(_LONGEST)
         except (OSError, http.client.HTTPException) as exc:
-            raise Unreachable(f"{self.where} does not answer as a management API: {exc}") from exc
+            hint = "see whether its plugin rabbitmq_management is enabled"
+            raise Unreachable(f"{self.where} does not answer as a management API: {exc}: {hint}") from exc
         finally:
             connection.close()
         if status // 100 == 2 or (status == 404 and absent_is_fine):
